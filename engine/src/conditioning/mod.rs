@@ -1,0 +1,1 @@
+//! Unified Masked Conditioning: observed frames to mask and condition latents.

@@ -1,0 +1,3 @@
+//! Sources of clips with ground truth.
+
+pub mod synthetic;

@@ -1,0 +1,1 @@
+//! Procedural 4D scenes with exact geometry.

@@ -1,0 +1,65 @@
+//! Choice of the device that runs the model, and what it can carry.
+
+use candle_core::Device;
+
+use crate::{Error, Result};
+
+/// Which device a user asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum DeviceChoice {
+    /// CUDA where it is built in and a GPU answers, else the CPU.
+    #[default]
+    Auto,
+    /// The processor.
+    Cpu,
+    /// The first CUDA device.
+    Cuda,
+}
+
+impl DeviceChoice {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if CUDA was asked for by name and is not there.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Auto => Ok(cuda().unwrap_or(Device::Cpu)),
+            Self::Cuda => cuda().map_err(|reason| Error::invalid("device cuda", reason)),
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda() -> std::result::Result<Device, String> {
+    // The driver library is loaded at first use and its absence is a panic in cudarc.
+    std::panic::catch_unwind(|| Device::new_cuda(0))
+        .map_err(|_| "no NVIDIA driver was found".to_owned())?
+        .map_err(|error| error.to_string())
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda() -> std::result::Result<Device, String> {
+    Err("this program was built without the feature `cuda`".to_owned())
+}
+
+/// Name of a device for people and reports: "cpu" or "cuda:0".
+pub fn device_name(device: &Device) -> String {
+    match device.location() {
+        candle_core::DeviceLocation::Cpu => "cpu".to_owned(),
+        candle_core::DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        candle_core::DeviceLocation::Metal { gpu_id } => format!("metal:{gpu_id}"),
+    }
+}
+
+/// Physical memory of the machine in bytes: total and available, where the system tells.
+pub fn system_memory_bytes() -> Option<(u64, u64)> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let field = |name: &str| -> Option<u64> {
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        let kib: u64 = line.split_whitespace().nth(1)?.parse().ok()?;
+        Some(kib * 1024)
+    };
+    Some((field("MemTotal:")?, field("MemAvailable:")?))
+}

@@ -1,0 +1,1 @@
+//! Exporters: PLY and GLB, one file a format.

@@ -1,0 +1,1 @@
+//! Fused operations as custom ops, one a file; `cpu_fwd` is the reference.

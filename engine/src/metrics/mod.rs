@@ -1,0 +1,1 @@
+//! Metrics: depth, pose and picture errors against ground truth.

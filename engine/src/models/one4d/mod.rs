@@ -1,0 +1,1 @@
+//! One4D: a Wan DiT under Decoupled LoRA Control.

@@ -1,0 +1,5 @@
+//! Wan 2.1: diffusion transformer, causal video VAE and text encoder.
+
+mod config;
+
+pub use config::WanConfig;

@@ -1,0 +1,378 @@
+//! Where a network's tensors come from: a file, a map, or a fresh initialisation for training.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use candle_core::safetensors::MmapedSafetensors;
+use candle_core::{DType, Device, Tensor, Var};
+use rand::SeedableRng as _;
+use rand_chacha::ChaCha8Rng;
+use rand_distr::{Distribution as _, Normal, Uniform};
+
+use crate::{Error, Result};
+
+/// How a tensor starts when it is trained from nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// All values equal.
+    Const(f64),
+    /// Normal with mean 0 and this deviation.
+    Normal(f64),
+    /// Uniform in `+-sqrt(6 / (fan_in + fan_out))`; the first axis is the output.
+    Xavier,
+    /// Uniform in `+-sqrt(1 / fan_in)`: Kaiming with `a = sqrt(5)`, LoRA's A.
+    Kaiming,
+}
+
+/// Named trainable tensors, in name order, with the seed of their initialisation.
+#[derive(Clone, Debug, Default)]
+pub struct ParamStore {
+    vars: Arc<Mutex<BTreeMap<String, Var>>>,
+}
+
+impl ParamStore {
+    /// All variables by name.
+    pub fn vars(&self) -> BTreeMap<String, Var> {
+        self.vars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Number of scalars.
+    pub fn num_scalars(&self) -> usize {
+        self.vars().values().map(|var| var.elem_count()).sum()
+    }
+
+    /// Adds or replaces a variable.
+    pub fn insert(&self, name: impl Into<String>, var: Var) {
+        self.vars
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.into(), var);
+    }
+}
+
+enum Source {
+    Files {
+        files: MmapedSafetensors,
+        paths: Vec<PathBuf>,
+    },
+    Map {
+        tensors: HashMap<String, Tensor>,
+        origin: PathBuf,
+    },
+    Fresh {
+        store: ParamStore,
+        seed: u64,
+    },
+}
+
+#[derive(Default)]
+struct Report {
+    used: BTreeSet<String>,
+    problems: Vec<String>,
+}
+
+/// A place in a tree of named tensors.
+///
+/// Networks ask for their tensors by name and shape. A tensor that is missing or misshapen is
+/// noted, and [`Self::finish`] reports all of them at once, so that a wrong file never half loads.
+#[derive(Clone)]
+pub struct Weights {
+    source: Arc<Source>,
+    report: Arc<Mutex<Report>>,
+    prefix: String,
+    dtype: DType,
+    device: Device,
+}
+
+impl Weights {
+    /// Maps one or several safetensors files.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if a file is no safetensors file.
+    pub fn from_files(paths: &[impl AsRef<Path>], dtype: DType, device: &Device) -> Result<Self> {
+        let paths: Vec<PathBuf> = paths.iter().map(|p| p.as_ref().to_owned()).collect();
+        for path in &paths {
+            let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+            let empty = file.metadata().map_err(|e| Error::io(path, e))?.len() == 0;
+            if empty {
+                return Err(Error::format(path, "the file is empty"));
+            }
+        }
+        #[expect(unsafe_code, reason = "memory map of a weight file")]
+        // SAFETY: the map is read-only; a file truncated while mapped would fault, which is the
+        // accepted price of not reading tens of gigabytes.
+        let files = unsafe { MmapedSafetensors::multi(&paths) }.map_err(|error| {
+            let path = paths.first().cloned().unwrap_or_default();
+            Error::format(path, format!("not a readable safetensors file: {error}"))
+        })?;
+        Ok(Self::with(Source::Files { files, paths }, dtype, device))
+    }
+
+    /// Takes tensors from a map; `origin` names it in messages.
+    pub fn from_tensors(
+        tensors: HashMap<String, Tensor>,
+        origin: impl Into<PathBuf>,
+        dtype: DType,
+        device: &Device,
+    ) -> Self {
+        Self::with(
+            Source::Map {
+                tensors,
+                origin: origin.into(),
+            },
+            dtype,
+            device,
+        )
+    }
+
+    /// Creates tensors as they are asked for and records them in `store` as trainable.
+    ///
+    /// A name that `store` already holds is returned from there, so two networks may share one.
+    /// Each tensor's values depend on `seed` and its name only.
+    pub fn fresh(store: &ParamStore, seed: u64, dtype: DType, device: &Device) -> Self {
+        Self::with(
+            Source::Fresh {
+                store: store.clone(),
+                seed,
+            },
+            dtype,
+            device,
+        )
+    }
+
+    fn with(source: Source, dtype: DType, device: &Device) -> Self {
+        Self {
+            source: Arc::new(source),
+            report: Arc::default(),
+            prefix: String::new(),
+            dtype,
+            device: device.clone(),
+        }
+    }
+
+    /// The place `name` below this one.
+    #[must_use]
+    pub fn pp(&self, name: impl std::fmt::Display) -> Self {
+        Self {
+            prefix: self.path(&name.to_string()),
+            ..self.clone()
+        }
+    }
+
+    /// Full name of a tensor below this place.
+    pub fn path(&self, name: &str) -> String {
+        if self.prefix.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{}.{name}", self.prefix)
+        }
+    }
+
+    /// Device of the tensors.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Type of the tensors.
+    pub fn dtype(&self) -> DType {
+        self.dtype
+    }
+
+    /// Shape of a tensor, where the source has it. Fresh sources have every tensor, in any shape.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        let path = self.path(name);
+        match &*self.source {
+            Source::Files { files, .. } => files.get(&path).ok().map(|t| t.shape().to_vec()),
+            Source::Map { tensors, .. } => tensors.get(&path).map(|t| t.dims().to_vec()),
+            Source::Fresh { store, .. } => store.vars().get(&path).map(|v| v.dims().to_vec()),
+        }
+    }
+
+    /// True if the source has the tensor, or would create it.
+    pub fn contains(&self, name: &str) -> bool {
+        matches!(&*self.source, Source::Fresh { .. }) || self.shape(name).is_some()
+    }
+
+    /// A tensor by name and shape.
+    ///
+    /// A missing or misshapen tensor is noted for [`Self::finish`] and replaced by zeros.
+    pub fn get(&self, shape: &[usize], name: &str, init: Init) -> Result<Tensor> {
+        let path = self.path(name);
+        let found = match &*self.source {
+            Source::Files { files, .. } => match files.get(&path) {
+                Ok(_) => Some(files.load(&path, &self.device)?.to_dtype(self.dtype)?),
+                Err(_) => None,
+            },
+            Source::Map { tensors, .. } => match tensors.get(&path) {
+                Some(tensor) => Some(tensor.to_device(&self.device)?.to_dtype(self.dtype)?),
+                None => None,
+            },
+            Source::Fresh { store, seed } => {
+                Some(self.fresh_var(store, *seed, &path, shape, init)?)
+            }
+        };
+        let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        report.used.insert(path.clone());
+        match found {
+            Some(tensor) if tensor.dims() == shape => return Ok(tensor),
+            Some(tensor) => {
+                report
+                    .problems
+                    .push(format!("{path} is {:?}, must be {shape:?}", tensor.dims()));
+            }
+            None => report.problems.push(format!("{path} {shape:?} is missing")),
+        }
+        Ok(Tensor::zeros(shape, self.dtype, &self.device)?)
+    }
+
+    fn fresh_var(
+        &self,
+        store: &ParamStore,
+        seed: u64,
+        path: &str,
+        shape: &[usize],
+        init: Init,
+    ) -> Result<Tensor> {
+        if let Some(var) = store.vars().get(path) {
+            return Ok(var.as_tensor().clone());
+        }
+        let count: usize = shape.iter().product();
+        let values = init.values(shape, count, seed ^ name_hash(path));
+        let tensor = Tensor::from_vec(values, shape, &self.device)?.to_dtype(self.dtype)?;
+        let var = Var::from_tensor(&tensor)?;
+        store.insert(path, var.clone());
+        Ok(var.as_tensor().clone())
+    }
+
+    /// Names that the source has and nobody asked for.
+    pub fn unused(&self) -> Vec<String> {
+        let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<String> = match &*self.source {
+            Source::Files { files, .. } => files.tensors().into_iter().map(|(n, _)| n).collect(),
+            Source::Map { tensors, .. } => tensors.keys().cloned().collect(),
+            Source::Fresh { .. } => Vec::new(),
+        };
+        let mut unused: Vec<String> = all
+            .into_iter()
+            .filter(|name| !report.used.contains(name))
+            .collect();
+        unused.sort();
+        unused
+    }
+
+    /// Ends loading.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] listing every missing, misshapen and unexpected tensor by name.
+    pub fn finish(&self) -> Result<()> {
+        let mut problems = self
+            .report
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .problems
+            .clone();
+        problems.extend(
+            self.unused()
+                .into_iter()
+                .map(|name| format!("{name} is unexpected")),
+        );
+        if problems.is_empty() {
+            return Ok(());
+        }
+        let shown = 12;
+        let mut reason = problems
+            .iter()
+            .take(shown)
+            .cloned()
+            .collect::<Vec<_>>()
+            .join("; ");
+        if problems.len() > shown {
+            reason = format!("{reason}; and {} more", problems.len() - shown);
+        }
+        let origin = match &*self.source {
+            Source::Files { paths, .. } => paths.first().cloned().unwrap_or_default(),
+            Source::Map { origin, .. } => origin.clone(),
+            Source::Fresh { .. } => PathBuf::from("fresh weights"),
+        };
+        Err(Error::weights(origin, reason))
+    }
+}
+
+impl Init {
+    fn values(self, shape: &[usize], count: usize, seed: u64) -> Vec<f32> {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let fan_out = shape.first().copied().unwrap_or(1).max(1);
+        let fan_in = (count / fan_out).max(1);
+        let mut uniform = |bound: f64| -> Vec<f32> {
+            match Uniform::new_inclusive(-bound, bound) {
+                Ok(range) => (0..count).map(|_| range.sample(&mut rng) as f32).collect(),
+                Err(_) => vec![0.0; count],
+            }
+        };
+        match self {
+            Self::Const(value) => vec![value as f32; count],
+            Self::Xavier => uniform((6.0 / (fan_in + fan_out) as f64).sqrt()),
+            Self::Kaiming => uniform((1.0 / fan_in as f64).sqrt()),
+            Self::Normal(deviation) => match Normal::new(0.0, deviation) {
+                Ok(normal) => (0..count).map(|_| normal.sample(&mut rng) as f32).collect(),
+                Err(_) => vec![0.0; count],
+            },
+        }
+    }
+}
+
+/// FNV-1a, so that a tensor's start does not depend on the order of construction.
+fn name_hash(name: &str) -> u64 {
+    name.bytes().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_problem_of_a_file_is_named() -> Result<()> {
+        let tensor = Tensor::zeros((2, 3), DType::F32, &Device::Cpu)?;
+        let map = HashMap::from([
+            ("a.weight".to_owned(), tensor.clone()),
+            ("b".to_owned(), tensor),
+        ]);
+        let weights = Weights::from_tensors(map, "some.safetensors", DType::F32, &Device::Cpu);
+        weights.pp("a").get(&[3, 2], "weight", Init::Xavier)?;
+        weights.get(&[1], "c", Init::Xavier)?;
+        let message = weights
+            .finish()
+            .err()
+            .map(|e| e.to_string())
+            .unwrap_or_default();
+        for part in [
+            "some.safetensors",
+            "a.weight is [2, 3]",
+            "c [1] is missing",
+            "b is unexpected",
+        ] {
+            assert!(message.contains(part), "{part:?} not in {message:?}");
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn fresh_weights_depend_on_seed_and_name_only() -> Result<()> {
+        let draw = |names: [&str; 2]| -> Result<Vec<f32>> {
+            let store = ParamStore::default();
+            let weights = Weights::fresh(&store, 7, DType::F32, &Device::Cpu);
+            for name in names {
+                weights.get(&[4, 4], name, Init::Xavier)?;
+            }
+            Ok(store.vars()["a"].flatten_all()?.to_vec1::<f32>()?)
+        };
+        assert_eq!(draw(["a", "b"])?, draw(["b", "a"])?);
+        Ok(())
+    }
+}

@@ -1,0 +1,141 @@
+//! The manifest of a model bundle: one folder with `model.json` and its safetensors files.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::models::wan::WanConfig;
+use crate::{Error, Result};
+
+/// Version of the manifest that this program writes and reads.
+pub const BUNDLE_FORMAT: u32 = 1;
+
+/// `model.json` of a bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct BundleManifest {
+    /// [`BUNDLE_FORMAT`].
+    pub format: u32,
+    /// Name for people: "One4D-mini".
+    pub name: String,
+    /// One sentence on what it can and cannot do.
+    pub description: String,
+    /// Licence of the weights.
+    pub licence: String,
+    /// Frames of a clip, `4k + 1`.
+    pub frames: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// Frames per second.
+    pub fps: f64,
+    /// The codec.
+    pub codec: CodecSpec,
+    /// The text encoder.
+    pub text: TextSpec,
+    /// The denoiser.
+    pub denoiser: DenoiserSpec,
+    /// Defaults of sampling.
+    pub sampling: SamplingDefaults,
+    /// Training steps behind the weights, 0 for random weights.
+    pub trained_steps: u64,
+}
+
+/// Which codec, and its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum CodecSpec {
+    /// Linear patch codec: principal components of 4 x 8 x 8 blocks.
+    LinearPatch {
+        /// File name inside the bundle.
+        file: String,
+        /// Latent channels.
+        channels: usize,
+    },
+    /// The Wan causal VAE.
+    WanVae {
+        /// File name inside the bundle.
+        file: String,
+    },
+}
+
+/// Which text encoder, and its file.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum TextSpec {
+    /// UMT5 over bytes.
+    Umt5Bytes {
+        /// File name inside the bundle.
+        file: String,
+        /// Width.
+        dim: usize,
+        /// Feed-forward width.
+        ffn_dim: usize,
+        /// Layers.
+        layers: usize,
+        /// Heads.
+        heads: usize,
+        /// Length of the padded sequence, bytes.
+        max_len: usize,
+    },
+}
+
+/// How the RGB and XYZ branches are coupled.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Coupling {
+    /// Two branches with their own adapters and control links (One4D).
+    #[default]
+    Decoupled,
+    /// Latents concatenated on channels (WVD).
+    Channel,
+    /// Latents side by side in width (4DNeX).
+    Spatial,
+}
+
+/// The denoiser and its adapters.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DenoiserSpec {
+    /// Shape of the base network.
+    pub config: WanConfig,
+    /// File of the base weights.
+    pub base: String,
+    /// File of the adapters, links and XYZ patch embedding.
+    pub adapters: String,
+    /// Coupling of the branches.
+    pub coupling: Coupling,
+}
+
+/// Defaults of sampling.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SamplingDefaults {
+    /// Denoising steps.
+    pub steps: usize,
+    /// Time shift of the schedule.
+    pub shift: f64,
+    /// Guidance scale.
+    pub guidance: f64,
+}
+
+impl BundleManifest {
+    /// Reads `model.json` of a bundle folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it is not there, [`Error::Format`] if it cannot be read or has another version.
+    pub fn read(folder: &Path) -> Result<Self> {
+        let path = folder.join("model.json");
+        let text = std::fs::read_to_string(&path).map_err(|e| Error::io(&path, e))?;
+        let manifest: Self = serde_json::from_str(&text)
+            .map_err(|e| Error::format(&path, format!("not a model manifest: {e}")))?;
+        if manifest.format != BUNDLE_FORMAT {
+            return Err(Error::format(
+                &path,
+                format!(
+                    "manifest version {} is not known to this program (it reads {BUNDLE_FORMAT})",
+                    manifest.format
+                ),
+            ));
+        }
+        Ok(manifest)
+    }
+}

@@ -1,0 +1,1 @@
+//! Pointmaps to intrinsics, camera poses and depth: exact depth elimination, closed-form poses.

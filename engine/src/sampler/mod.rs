@@ -1,0 +1,1 @@
+//! Flow-matching samplers: schedules, solvers, guidance and the loop.

@@ -1,0 +1,1 @@
+//! The trainer: codec, base and Decoupled LoRA Control stages.

@@ -1,0 +1,6 @@
+//! Tests of the studio; one module a part.
+
+mod cli;
+mod panels;
+mod timeline;
+mod viewport;

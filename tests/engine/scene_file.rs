@@ -1,0 +1,1 @@
+//! Tests: scene_file.
