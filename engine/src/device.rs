@@ -1,6 +1,6 @@
 //! Choice of the device that runs the model, and what it can carry.
 
-use candle_core::Device;
+use candle_core::{DType, Device, Tensor};
 
 use crate::{Error, Result};
 
@@ -62,4 +62,17 @@ pub fn system_memory_bytes() -> Option<(u64, u64)> {
         Some(kib * 1024)
     };
     Some((field("MemTotal:")?, field("MemAvailable:")?))
+}
+
+/// Speed of f32 matrix products on the CPU in GFLOP/s: the best of five of size 1024.
+pub fn matrix_gflops() -> Result<f64> {
+    const SIZE: usize = 1024;
+    let a = Tensor::ones((SIZE, SIZE), DType::F32, &Device::Cpu)?;
+    let mut best_secs = f64::INFINITY;
+    for _ in 0..5 {
+        let start = std::time::Instant::now();
+        a.matmul(&a)?;
+        best_secs = best_secs.min(start.elapsed().as_secs_f64());
+    }
+    Ok(2.0 * (SIZE as f64).powi(3) / best_secs / 1e9)
 }

@@ -142,6 +142,14 @@ impl JobCtx {
         Self::new(CancelToken::default(), Arc::new(Silent))
     }
 
+    /// The same job reporting elsewhere; cancelling still stops it.
+    pub fn with_sink(&self, sink: Arc<dyn JobSink>) -> Self {
+        Self {
+            cancel: self.cancel.clone(),
+            sink,
+        }
+    }
+
     /// Reports that `done` of `total` steps of `stage` are done, and checks for cancellation.
     ///
     /// # Errors

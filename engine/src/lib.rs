@@ -12,15 +12,18 @@
 //! 8. [`scene::Scene4d`] holds the result: the one thing viewer, exporters, metrics and files share.
 //! 9. [`pipeline`] is the only place where these stages meet.
 //! 10. [`worker`] runs it on a named thread: commands in, events out.
-//! 11. [`export`] and [`metrics`] take a scene elsewhere and measure it.
+//! 11. [`export`] takes a scene elsewhere; [`metrics`] and [`eval`] measure it.
 //! 12. [`datasets`] render training scenes with exact geometry, [`training`] fits the model to them.
 
+pub mod atomic_file;
 pub mod conditioning;
 pub mod datasets;
 pub mod device;
 pub mod error;
+pub mod eval;
 pub mod export;
 pub mod geometry;
+pub mod inspect;
 pub mod job;
 pub mod kernels;
 pub mod media;

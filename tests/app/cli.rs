@@ -1,1 +1,165 @@
-//! Tests: cli.
+//! The program itself, as a person or a script runs it: exit codes, JSON, nothing half written.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::LazyLock;
+
+use one4d_tests::bundle::tiny_bundle;
+use serde_json::Value;
+
+static MODEL: LazyLock<PathBuf> = LazyLock::new(|| {
+    let folder = tempfile::tempdir().unwrap().keep();
+    tiny_bundle(&folder)
+});
+
+/// The program beside the test binary; `None` if only the tests were built.
+fn program() -> Option<PathBuf> {
+    let tests = std::env::current_exe().ok()?;
+    let program = tests.parent()?.parent()?.join("one4d");
+    program.is_file().then_some(program)
+}
+
+fn one4d(arguments: &[&str]) -> Option<Output> {
+    let Some(program) = program() else {
+        println!("skipped: the program one4d was not built beside the tests");
+        return None;
+    };
+    Some(Command::new(program).args(arguments).output().unwrap())
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|e| panic!("{e}: {}", String::from_utf8_lossy(&output.stdout)))
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+#[test]
+fn render_inspect_and_export_speak_json() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("clips");
+    let small = ["--frames", "5", "--height", "32", "--width", "48", "--json"];
+    let mut render = vec!["render", "--seed", "3", "--out", text(&out)];
+    render.extend(small);
+    let Some(rendered) = one4d(&render) else {
+        return;
+    };
+    assert!(rendered.status.success());
+    let scene = json(&rendered)["files"][0].as_str().unwrap().to_owned();
+    let inspected = json(&one4d(&["inspect", &scene, "--json"]).unwrap());
+    assert!(inspected["text"].as_str().unwrap().contains("4D scene"));
+    let exports = folder.path().join("exports");
+    let export = [
+        "export",
+        &scene,
+        "--format",
+        "ply,glb",
+        "--out",
+        text(&exports),
+        "--json",
+    ];
+    let exported = one4d(&export).unwrap();
+    assert_eq!(exported.status.code(), Some(0));
+    let written = json(&exported);
+    let files = written["files"].as_array().unwrap();
+    assert_eq!(files.len(), 5 + 5 + 1);
+    assert!(
+        files
+            .iter()
+            .all(|file| Path::new(file.as_str().unwrap()).is_file())
+    );
+}
+
+#[test]
+fn generate_reports_every_stage() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("run");
+    let model = text(&MODEL).to_owned();
+    let arguments = [
+        "generate",
+        "--prompt",
+        "a room",
+        "--model",
+        &model,
+        "--steps",
+        "2",
+        "--out",
+        text(&out),
+        "--json",
+    ];
+    let Some(output) = one4d(&arguments) else {
+        return;
+    };
+    assert_eq!(
+        output.status.code(),
+        Some(0),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let report = json(&output);
+    assert_eq!(report["stages"].as_array().unwrap().len(), 8);
+    assert!(report["secs"].as_f64().unwrap() > 0.0);
+    assert!(out.join("scene.one4d").is_file());
+}
+
+#[test]
+fn wrong_use_is_code_two_and_failure_is_code_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = text(folder.path()).to_owned();
+    let model = text(&MODEL).to_owned();
+    let missing = text(&folder.path().join("none.png")).to_owned();
+    let cases: [(&[&str], i32, &str); 6] = [
+        (&["generate", "--out", &out], 2, "prompt"),
+        (
+            &[
+                "generate", "--image", "a.png", "--image", "b.png", "--at", "0", "--out", &out,
+            ],
+            2,
+            "--at",
+        ),
+        (
+            &[
+                "generate", "--prompt", "x", "--steps", "many", "--out", &out,
+            ],
+            2,
+            "many",
+        ),
+        (
+            &[
+                "generate", "--image", &missing, "--model", &model, "--out", &out,
+            ],
+            1,
+            "none.png",
+        ),
+        (&["inspect", &missing], 1, "none.png"),
+        (
+            &["export", &missing, "--format", "ply", "--out", &out],
+            1,
+            "none.png",
+        ),
+    ];
+    for (arguments, code, words) in cases {
+        let Some(output) = one4d(arguments) else {
+            return;
+        };
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{words:?} not in {said:?}");
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    let left = std::fs::read_dir(folder.path()).unwrap().count();
+    assert_eq!(left, 0, "nothing may be left behind");
+}
+
+#[test]
+fn doctor_says_what_will_run_here() {
+    let Some(output) = one4d(&["doctor", "--json"]) else {
+        return;
+    };
+    assert!(output.status.success());
+    let report = json(&output);
+    assert!(report["gflops_f32"].as_f64().unwrap() > 0.0);
+    assert!(report["graphics"].is_array());
+}

@@ -1,5 +1,8 @@
 //! Tests of the studio; one module a part.
 
+#![expect(clippy::print_stdout, reason = "a skipped test says so")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod cli;
 mod panels;
 mod timeline;

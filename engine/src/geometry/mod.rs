@@ -18,7 +18,16 @@
 //! Transforms read right to left: `camera_from_world * point_in_world`. Depth is z-depth, not ray length.
 
 mod camera;
+mod eigen;
 mod pose;
+pub mod robust;
+mod rotation;
+mod similarity;
 
 pub use camera::{Camera, Intrinsics};
+pub use eigen::{Svd3, svd3, symmetric_eigen};
 pub use pose::{CameraFromWorld, WorldFromCamera};
+pub use rotation::{
+    cross_matrix, nearest_rotation, rotation_angle_rad, rotation_exp, rotation_slerp,
+};
+pub use similarity::{AlignmentGroup, Similarity, SimilarityFit};

@@ -2,7 +2,11 @@
 //!
 //! One folder a family, one network a file; concrete models meet only in `pipeline`.
 
+pub mod byte_text;
+pub mod linear_codec;
+pub mod names;
 pub mod one4d;
+pub mod umt5;
 pub mod wan;
 
 use candle_core::Tensor;
@@ -30,6 +34,15 @@ pub trait VideoVae: Send + Sync {
     /// - `latents`: `[B, C, T', H', W']`
     /// - returns `[B, 3, T, H, W]`, clamped to `[-1, 1]`
     fn decode(&self, latents: &Tensor, ctx: &JobCtx) -> Result<Tensor>;
+
+    /// Decodes one frame to glance at while a run goes on; a codec that decodes the first latent
+    /// frame alone cheaply need not say more.
+    ///
+    /// # Shapes
+    /// - `latents`: `[1, C, T', H', W']`; returns `[1, 3, 1, H, W]`
+    fn preview(&self, latents: &Tensor, ctx: &JobCtx) -> Result<Tensor> {
+        self.decode(&latents.narrow(2, 0, 1)?, ctx)
+    }
 }
 
 /// A text encoder.

@@ -1,8 +1,12 @@
 //! Scaled dot-product attention.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 
-use crate::Result;
+use super::composed;
+use crate::{
+    Error, Result,
+    kernels::{self, attention::Attention},
+};
 
 /// `softmax(scale * q k^T + bias) v`, head by head; the softmax in f32.
 ///
@@ -17,19 +21,28 @@ pub fn attention(
     scale: f64,
     bias: Option<&Tensor>,
 ) -> Result<Tensor> {
-    let (_r, _n, _a, _d) = q.dims4()?;
-    let heads_first = |x: &Tensor| x.transpose(1, 2)?.contiguous(); // [R, A, N, D]
-    let (q, k, v) = (heads_first(q)?, heads_first(k)?, heads_first(v)?);
-    let mut scores = (q.matmul(&k.transpose(2, 3)?)? * scale)?; // [R, A, N, M]
-    if let Some(bias) = bias {
-        scores = scores.broadcast_add(bias)?;
+    let (r, n, a, d) = q.dims4()?;
+    let m = k.dim(1)?;
+    for (what, tensor) in [("keys", k), ("values", v)] {
+        if tensor.dims() != [r, m, a, d] || m == 0 {
+            let required = format!("[{r}, 1 or more, {a}, {d}]");
+            return Err(Error::shape(what, required, tensor.dims()));
+        }
     }
-    let scores = scores.to_dtype(DType::F32)?;
-    let exp = scores
-        .broadcast_sub(&scores.max_keepdim(D::Minus1)?.detach())?
-        .exp()?;
-    let weights = exp
-        .broadcast_div(&exp.sum_keepdim(D::Minus1)?)?
-        .to_dtype(v.dtype())?;
-    Ok(weights.matmul(&v)?.transpose(1, 2)?.contiguous()?) // [R, N, A, D]
+    if let Some(bias) = bias
+        && bias.dims() != [r, a, n, m]
+        && bias.dims() != [1, a, n, m]
+    {
+        let required = format!("[1 or {r}, {a}, {n}, {m}]");
+        return Err(Error::shape("attention bias", required, bias.dims()));
+    }
+    if !kernels::accept(&[q, k, v, bias.unwrap_or(q)]) {
+        return composed::attention(q, k, v, scale, bias);
+    }
+    let op = Attention::new(scale, bias.is_some());
+    let q = q.contiguous()?;
+    Ok(match bias {
+        Some(bias) => q.apply_op3(&Tensor::cat(&[k, v], 0)?, &bias.contiguous()?, op)?,
+        None => q.apply_op3(&k.contiguous()?, &v.contiguous()?, op)?,
+    })
 }

@@ -2,27 +2,40 @@
 
 use candle_core::Tensor;
 
-use super::{Init, Weights};
-use crate::Result;
+use super::{Init, Weights, composed};
+use crate::{Error, Result, kernels};
 
 /// `x W^T + b`.
+///
+/// Only arguments that a variable leads to receive (and cost) a gradient.
 ///
 /// # Shapes
 /// - `x`: `[.., I]`, `weight`: `[O, I]`, `bias`: `[O]`
 /// - returns `[.., O]`
 pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
-    let (out_features, in_features) = weight.dims2()?;
-    let rows = x.elem_count() / in_features.max(1);
-    let mut shape = x.dims().to_vec();
-    if let Some(last) = shape.last_mut() {
-        *last = out_features;
+    let (_, in_features) = weight.dims2()?;
+    if x.dims().last() != Some(&in_features) {
+        let required = format!("[.., {in_features}]");
+        return Err(Error::shape("input of a linear map", required, x.dims()));
     }
-    let y = x.reshape((rows, in_features))?.matmul(&weight.t()?)?; // [rows, O]
-    let y = match bias {
-        Some(bias) => y.broadcast_add(bias)?,
-        None => y,
-    };
-    Ok(y.reshape(shape)?)
+    if !kernels::accept(&[x, weight, bias.unwrap_or(weight)]) {
+        return composed::linear(x, weight, bias);
+    }
+    let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+    Ok(match bias {
+        Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, kernels::linear::Linear)?,
+        None => x.apply_op2(&weight, kernels::linear::Linear)?,
+    })
+}
+
+/// [`linear`] on weights that do not learn: the backward pass stops at `x` even where `weight` and
+/// `bias` are variables, as in a frozen base under Decoupled LoRA Control.
+///
+/// # Shapes
+/// - `x`: `[.., I]`, `weight`: `[O, I]`, `bias`: `[O]`
+/// - returns `[.., O]`
+pub fn frozen_linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tensor> {
+    linear(x, &weight.detach(), bias.map(Tensor::detach).as_ref())
 }
 
 /// A linear layer with the checkpoint's names `weight` and `bias`.
@@ -59,5 +72,13 @@ impl Linear {
     /// - `x`: `[.., I]`; returns `[.., O]`
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         linear(x, &self.weight, self.bias.as_ref())
+    }
+
+    /// [`frozen_linear`] with this layer's weights.
+    ///
+    /// # Shapes
+    /// - `x`: `[.., I]`; returns `[.., O]`
+    pub fn forward_frozen(&self, x: &Tensor) -> Result<Tensor> {
+        frozen_linear(x, &self.weight, self.bias.as_ref())
     }
 }

@@ -10,19 +10,30 @@
 //! | `[R, N, A, D]` | heads: `A` heads of width `D` |
 //! | `[R, S, E]` | text |
 //!
-//! Every operation here has a gradient on every device. On the CPU the fused versions of
-//! [`crate::kernels`] are used, elsewhere the composed form, which is also their reference.
+//! Every operation here has a gradient on every device. On the CPU in f32 the fused versions of
+//! [`crate::kernels`] are used, elsewhere those of [`composed`], which are also their reference.
 
 mod activation;
 mod attention;
+mod causal_conv3d;
+pub mod composed;
+mod frame_cache;
 mod linear;
+mod lora;
 mod norm;
+mod patchify;
 mod rope;
+mod time_embed;
 mod weights;
 
 pub use activation::{gelu_erf, gelu_tanh, silu};
 pub use attention::attention;
-pub use linear::{Linear, linear};
+pub use causal_conv3d::{CausalConv3d, causal_conv3d};
+pub use frame_cache::FrameCache;
+pub use linear::{Linear, frozen_linear, linear};
+pub use lora::LoraLinear;
 pub use norm::{gated_add, layer_norm, modulated_layer_norm, rms_norm};
+pub use patchify::{patch_grid, patchify, unpatchify};
 pub use rope::{RopeTable, apply_rope};
-pub use weights::{Init, ParamStore, Weights};
+pub use time_embed::sinusoid;
+pub use weights::{Init, ParamStore, ShapeStore, Weights};

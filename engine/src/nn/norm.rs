@@ -1,26 +1,35 @@
 //! Normalisations of the last axis and the modulation around them, in f32.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::Tensor;
 
-use crate::Result;
+use super::composed;
+use crate::{
+    Result,
+    kernels::{self, modulate::GatedAdd, norm::Norm},
+};
 
 /// Layer normalisation, with an affine map where given.
 ///
 /// # Shapes
 /// - `x`: `[.., E]`, `affine`: weight and bias `[E]`; returns `[.., E]`
 pub fn layer_norm(x: &Tensor, eps: f64, affine: Option<(&Tensor, &Tensor)>) -> Result<Tensor> {
-    let dtype = x.dtype();
-    let x = x.to_dtype(DType::F32)?;
-    let centred = x.broadcast_sub(&x.mean_keepdim(D::Minus1)?)?;
-    let variance = centred.sqr()?.mean_keepdim(D::Minus1)?;
-    let normed = centred.broadcast_div(&(variance + eps)?.sqrt()?)?;
-    let normed = match affine {
-        Some((weight, bias)) => normed
-            .broadcast_mul(&weight.to_dtype(DType::F32)?)?
-            .broadcast_add(&bias.to_dtype(DType::F32)?)?,
-        None => normed,
+    let op = Norm {
+        centred: true,
+        eps,
+        offset: 0.0,
     };
-    Ok(normed.to_dtype(dtype)?)
+    match affine {
+        None if kernels::accept(&[x]) => Ok(x.contiguous()?.apply_op1(op)?),
+        Some((weight, bias))
+            if kernels::accept(&[x, weight, bias])
+                && spans_last_axis(x, weight)
+                && spans_last_axis(x, bias) =>
+        {
+            let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
+            Ok(x.contiguous()?.apply_op3(&weight, &bias, op)?)
+        }
+        _ => composed::layer_norm(x, eps, affine),
+    }
 }
 
 /// `LayerNorm(x) * (1 + scale) + shift`, the input modulation of a DiT block.
@@ -33,12 +42,18 @@ pub fn modulated_layer_norm(
     scale: &Tensor,
     eps: f64,
 ) -> Result<Tensor> {
-    let dtype = x.dtype();
-    let normed = layer_norm(&x.to_dtype(DType::F32)?, eps, None)?;
-    let modulated = normed
-        .broadcast_mul(&(scale + 1.0)?)?
-        .broadcast_add(shift)?;
-    Ok(modulated.to_dtype(dtype)?)
+    let fused =
+        kernels::accept(&[x, shift, scale]) && modulates(x, scale) && scale.dims() == shift.dims();
+    if !fused {
+        return composed::modulated_layer_norm(x, shift, scale, eps);
+    }
+    let op = Norm {
+        centred: true,
+        eps,
+        offset: 1.0,
+    };
+    let (scale, shift) = (scale.contiguous()?, shift.contiguous()?);
+    Ok(x.contiguous()?.apply_op3(&scale, &shift, op)?)
 }
 
 /// `x + gate * y`, the gated residual of a DiT block.
@@ -46,8 +61,11 @@ pub fn modulated_layer_norm(
 /// # Shapes
 /// - `x`, `y`: `[R, N, E]`; `gate`: `[1 or R, 1, E]` in f32; returns `[R, N, E]`
 pub fn gated_add(x: &Tensor, y: &Tensor, gate: &Tensor) -> Result<Tensor> {
-    let gated = y.to_dtype(DType::F32)?.broadcast_mul(gate)?;
-    Ok((x.to_dtype(DType::F32)? + gated)?.to_dtype(x.dtype())?)
+    if kernels::accept(&[x, y, gate]) && modulates(x, gate) && x.dims() == y.dims() {
+        let (y, gate) = (y.contiguous()?, gate.contiguous()?);
+        return Ok(x.contiguous()?.apply_op3(&y, &gate, GatedAdd)?);
+    }
+    composed::gated_add(x, y, gate)
 }
 
 /// `x / sqrt(mean(x^2) + eps) * weight`.
@@ -55,9 +73,26 @@ pub fn gated_add(x: &Tensor, y: &Tensor, gate: &Tensor) -> Result<Tensor> {
 /// # Shapes
 /// - `x`: `[.., E]`, `weight`: `[E]`; returns `[.., E]`
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
-    let dtype = x.dtype();
-    let x = x.to_dtype(DType::F32)?;
-    let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
-    let normed = x.broadcast_div(&(mean_square + eps)?.sqrt()?)?;
-    Ok(normed.to_dtype(dtype)?.broadcast_mul(weight)?)
+    if kernels::accept(&[x, weight]) && spans_last_axis(x, weight) {
+        let op = Norm {
+            centred: false,
+            eps,
+            offset: 0.0,
+        };
+        return Ok(x.contiguous()?.apply_op2(&weight.contiguous()?, op)?);
+    }
+    composed::rms_norm(x, weight, eps)
+}
+
+/// True if `weight` is `[E]` for `x` `[.., E]` with at least one value.
+fn spans_last_axis(x: &Tensor, weight: &Tensor) -> bool {
+    weight.rank() == 1 && x.dims().last() == weight.dims().last() && x.elem_count() > 0
+}
+
+/// True if `modulation` is `[1 or R, 1, E]` for `x` `[R, N, E]` with at least one value.
+fn modulates(x: &Tensor, modulation: &Tensor) -> bool {
+    let (&[r, _, e], &[rows, 1, width]) = (x.dims(), modulation.dims()) else {
+        return false;
+    };
+    width == e && (rows == r || rows == 1) && x.elem_count() > 0
 }

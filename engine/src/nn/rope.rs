@@ -1,8 +1,12 @@
 //! Rotary position embedding over three axes, interleaved pairs.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{Device, Tensor};
 
-use crate::Result;
+use super::composed;
+use crate::{
+    Error, Result,
+    kernels::{self, rope::Rope},
+};
 
 /// Cosines and sines of every token.
 #[derive(Clone, Debug)]
@@ -55,13 +59,17 @@ impl RopeTable {
 /// # Shapes
 /// - `x`: `[R, N, A, D]`; returns `[R, N, A, D]`
 pub fn apply_rope(x: &Tensor, table: &RopeTable) -> Result<Tensor> {
-    let (r, n, a, d) = x.dims4()?;
-    let pairs = x.to_dtype(DType::F32)?.reshape((r, n, a, d / 2, 2))?; // [R, N, A, D/2, 2]
-    let (re, im) = (pairs.narrow(4, 0, 1)?, pairs.narrow(4, 1, 1)?);
-    let cos = table.cos.reshape((1, n, 1, d / 2, 1))?;
-    let sin = table.sin.reshape((1, n, 1, d / 2, 1))?;
-    let rotated_re = (re.broadcast_mul(&cos)? - im.broadcast_mul(&sin)?)?;
-    let rotated_im = (re.broadcast_mul(&sin)? + im.broadcast_mul(&cos)?)?;
-    let rotated = Tensor::cat(&[rotated_re, rotated_im], 4)?; // [R, N, A, D/2, 2]
-    Ok(rotated.reshape((r, n, a, d))?.to_dtype(x.dtype())?)
+    let (_r, n, _a, d) = x.dims4()?;
+    if table.cos.dims() != [n, d / 2] || table.sin.dims() != [n, d / 2] {
+        let required = format!("[{n}, {}]", d / 2);
+        return Err(Error::shape("rope table", required, table.cos.dims()));
+    }
+    if !kernels::accept(&[x, &table.cos, &table.sin]) {
+        return composed::apply_rope(x, table);
+    }
+    let op = Rope {
+        cos: table.cos.contiguous()?,
+        sin: table.sin.contiguous()?,
+    };
+    Ok(x.contiguous()?.apply_op1(op)?)
 }

@@ -67,6 +67,38 @@ enum Source {
         store: ParamStore,
         seed: u64,
     },
+    Dry {
+        shapes: ShapeStore,
+    },
+}
+
+/// Names and shapes that a network asked for, without a single value in memory.
+#[derive(Clone, Debug, Default)]
+pub struct ShapeStore {
+    shapes: Arc<Mutex<BTreeMap<String, Vec<usize>>>>,
+}
+
+impl ShapeStore {
+    /// All shapes by name.
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.shapes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Number of scalars.
+    pub fn num_scalars(&self) -> usize {
+        let count = |shape: &Vec<usize>| shape.iter().product::<usize>();
+        self.shapes().values().map(count).sum()
+    }
+}
+
+/// Another layout's names below the place where it was declared.
+#[derive(Clone)]
+struct Rename {
+    root_len: usize,
+    translate: Arc<dyn Fn(&str) -> String + Send + Sync>,
 }
 
 #[derive(Default)]
@@ -84,6 +116,7 @@ pub struct Weights {
     source: Arc<Source>,
     report: Arc<Mutex<Report>>,
     prefix: String,
+    rename: Option<Rename>,
     dtype: DType,
     device: Device,
 }
@@ -144,11 +177,24 @@ impl Weights {
         )
     }
 
+    /// Notes names and shapes in `shapes` and allocates nothing: a network of any size can be built
+    /// to be counted. Its tensors are zeros.
+    pub fn dry(shapes: &ShapeStore, dtype: DType, device: &Device) -> Self {
+        Self::with(
+            Source::Dry {
+                shapes: shapes.clone(),
+            },
+            dtype,
+            device,
+        )
+    }
+
     fn with(source: Source, dtype: DType, device: &Device) -> Self {
         Self {
             source: Arc::new(source),
             report: Arc::default(),
             prefix: String::new(),
+            rename: None,
             dtype,
             device: device.clone(),
         }
@@ -158,18 +204,67 @@ impl Weights {
     #[must_use]
     pub fn pp(&self, name: impl std::fmt::Display) -> Self {
         Self {
-            prefix: self.path(&name.to_string()),
+            prefix: match self.prefix.as_str() {
+                "" => name.to_string(),
+                prefix => format!("{prefix}.{name}"),
+            },
             ..self.clone()
         }
     }
 
-    /// Full name of a tensor below this place.
+    /// The same place with tensors of another type: what must stay f32 in a bf16 network.
+    #[must_use]
+    pub fn in_dtype(&self, dtype: DType) -> Self {
+        Self {
+            dtype,
+            ..self.clone()
+        }
+    }
+
+    /// The same place of a source in another layout: names below it go through `translate` first.
+    #[must_use]
+    pub fn renamed(&self, translate: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+        let root_len = match self.prefix.len() {
+            0 => 0,
+            len => len + 1,
+        };
+        let rename = Some(Rename {
+            root_len,
+            translate: Arc::new(translate),
+        });
+        Self {
+            rename,
+            ..self.clone()
+        }
+    }
+
+    /// Full name of a tensor below this place, as the source has it.
     pub fn path(&self, name: &str) -> String {
-        if self.prefix.is_empty() {
+        let path = if self.prefix.is_empty() {
             name.to_owned()
         } else {
             format!("{}.{name}", self.prefix)
+        };
+        match &self.rename {
+            Some(Rename {
+                root_len,
+                translate,
+            }) => match (path.get(..*root_len), path.get(*root_len..)) {
+                (Some(root), Some(rest)) => format!("{root}{}", translate(rest)),
+                _ => path,
+            },
+            None => path,
         }
+    }
+
+    /// Accepts a tensor that some files carry and the network has no use for.
+    pub fn skip(&self, name: &str) {
+        let path = self.path(name);
+        self.report
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .used
+            .insert(path);
     }
 
     /// Device of the tensors.
@@ -189,12 +284,35 @@ impl Weights {
             Source::Files { files, .. } => files.get(&path).ok().map(|t| t.shape().to_vec()),
             Source::Map { tensors, .. } => tensors.get(&path).map(|t| t.dims().to_vec()),
             Source::Fresh { store, .. } => store.vars().get(&path).map(|v| v.dims().to_vec()),
+            Source::Dry { shapes } => shapes.shapes().get(&path).cloned(),
         }
+    }
+
+    /// Names that the source holds below this place, without its prefix; in the source's layout.
+    pub fn names(&self) -> Vec<String> {
+        let all: Vec<String> = match &*self.source {
+            Source::Files { files, .. } => files.tensors().into_iter().map(|(n, _)| n).collect(),
+            Source::Map { tensors, .. } => tensors.keys().cloned().collect(),
+            Source::Fresh { store, .. } => store.vars().into_keys().collect(),
+            Source::Dry { shapes } => shapes.shapes().into_keys().collect(),
+        };
+        let below = |name: String| match self.prefix.as_str() {
+            "" => Some(name),
+            prefix => Some(name.strip_prefix(prefix)?.strip_prefix('.')?.to_owned()),
+        };
+        let mut names: Vec<String> = all.into_iter().filter_map(below).collect();
+        names.sort();
+        names
+    }
+
+    /// True if the source creates whatever is asked for, instead of holding a checkpoint.
+    pub fn creates(&self) -> bool {
+        matches!(&*self.source, Source::Fresh { .. } | Source::Dry { .. })
     }
 
     /// True if the source has the tensor, or would create it.
     pub fn contains(&self, name: &str) -> bool {
-        matches!(&*self.source, Source::Fresh { .. }) || self.shape(name).is_some()
+        self.creates() || self.shape(name).is_some()
     }
 
     /// A tensor by name and shape.
@@ -214,6 +332,7 @@ impl Weights {
             Source::Fresh { store, seed } => {
                 Some(self.fresh_var(store, *seed, &path, shape, init)?)
             }
+            Source::Dry { shapes } => Some(self.dry_tensor(shapes, &path, shape)?),
         };
         let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         report.used.insert(path.clone());
@@ -227,6 +346,32 @@ impl Weights {
             None => report.problems.push(format!("{path} {shape:?} is missing")),
         }
         Ok(Tensor::zeros(shape, self.dtype, &self.device)?)
+    }
+
+    /// A tensor by name that starts, where it is created, as a copy of `initial`.
+    pub fn get_or_copy(&self, initial: &Tensor, name: &str) -> Result<Tensor> {
+        if let Source::Fresh { store, .. } = &*self.source {
+            let path = self.path(name);
+            if !store.vars().contains_key(&path) {
+                // A variable of its own: the original may be one that goes on learning.
+                let copy = initial.detach().force_contiguous()?;
+                let copy = copy.to_device(&self.device)?.to_dtype(self.dtype)?;
+                let var = Var::from_tensor(&copy)?;
+                store.insert(path, var);
+            }
+        }
+        self.get(initial.dims(), name, Init::Const(0.0))
+    }
+
+    /// One zero, seen through strides of nought as a tensor of any shape.
+    fn dry_tensor(&self, shapes: &ShapeStore, path: &str, shape: &[usize]) -> Result<Tensor> {
+        shapes
+            .shapes
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(path.to_owned(), shape.to_vec());
+        let zero = Tensor::zeros(vec![1; shape.len()], self.dtype, &self.device)?;
+        Ok(zero.broadcast_as(shape)?)
     }
 
     fn fresh_var(
@@ -254,7 +399,7 @@ impl Weights {
         let all: Vec<String> = match &*self.source {
             Source::Files { files, .. } => files.tensors().into_iter().map(|(n, _)| n).collect(),
             Source::Map { tensors, .. } => tensors.keys().cloned().collect(),
-            Source::Fresh { .. } => Vec::new(),
+            Source::Fresh { .. } | Source::Dry { .. } => Vec::new(),
         };
         let mut unused: Vec<String> = all
             .into_iter()
@@ -296,7 +441,7 @@ impl Weights {
         let origin = match &*self.source {
             Source::Files { paths, .. } => paths.first().cloned().unwrap_or_default(),
             Source::Map { origin, .. } => origin.clone(),
-            Source::Fresh { .. } => PathBuf::from("fresh weights"),
+            Source::Fresh { .. } | Source::Dry { .. } => PathBuf::from("fresh weights"),
         };
         Err(Error::weights(origin, reason))
     }

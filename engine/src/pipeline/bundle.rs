@@ -4,7 +4,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::models::wan::WanConfig;
+use crate::models::byte_text::TextSpec;
+use crate::models::one4d::DenoiserSpec;
 use crate::{Error, Result};
 
 /// Version of the manifest that this program writes and reads.
@@ -57,53 +58,6 @@ pub enum CodecSpec {
         /// File name inside the bundle.
         file: String,
     },
-}
-
-/// Which text encoder, and its file.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
-pub enum TextSpec {
-    /// UMT5 over bytes.
-    Umt5Bytes {
-        /// File name inside the bundle.
-        file: String,
-        /// Width.
-        dim: usize,
-        /// Feed-forward width.
-        ffn_dim: usize,
-        /// Layers.
-        layers: usize,
-        /// Heads.
-        heads: usize,
-        /// Length of the padded sequence, bytes.
-        max_len: usize,
-    },
-}
-
-/// How the RGB and XYZ branches are coupled.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Coupling {
-    /// Two branches with their own adapters and control links (One4D).
-    #[default]
-    Decoupled,
-    /// Latents concatenated on channels (WVD).
-    Channel,
-    /// Latents side by side in width (4DNeX).
-    Spatial,
-}
-
-/// The denoiser and its adapters.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct DenoiserSpec {
-    /// Shape of the base network.
-    pub config: WanConfig,
-    /// File of the base weights.
-    pub base: String,
-    /// File of the adapters, links and XYZ patch embedding.
-    pub adapters: String,
-    /// Coupling of the branches.
-    pub coupling: Coupling,
 }
 
 /// Defaults of sampling.

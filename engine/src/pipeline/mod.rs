@@ -3,10 +3,26 @@
 //! Text, one image, sparse frames and a whole video differ in [`Request::observed`] alone.
 
 mod bundle;
+mod eval;
+mod load;
+mod observe;
+mod render;
+mod run;
+mod runner;
+mod save;
+mod train;
 
-pub use bundle::{
-    BUNDLE_FORMAT, BundleManifest, CodecSpec, Coupling, DenoiserSpec, SamplingDefaults, TextSpec,
-};
+pub use bundle::{BUNDLE_FORMAT, BundleManifest, CodecSpec, SamplingDefaults};
+
+pub use crate::models::byte_text::TextSpec;
+pub use crate::models::one4d::{Coupling, DenoiserSpec};
+
+pub use load::{Model, asset, bundled_model};
+pub use observe::{ClipSize, ObservedClip, observe};
+pub use render::render_clips;
+pub use run::{Generated, Settled, StageTime, Stopwatch, generate, generate_from};
+pub use runner::PipelineRunner;
+pub use train::train;
 
 use std::path::PathBuf;
 
@@ -73,7 +89,3 @@ impl Default for Request {
         }
     }
 }
-
-mod runner;
-
-pub use runner::PipelineRunner;

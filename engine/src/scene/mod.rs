@@ -4,8 +4,10 @@
 //! borrowed from a memory-mapped file, so opening does not read the whole file; everything is
 //! read frame by frame.
 
+mod file;
 mod plane;
 
+pub use file::{MAX_SIDE_PX, SCENE_FORMAT_VERSION, TensorFile, TensorInfo, open};
 pub use plane::{Half, Plane};
 
 use std::borrow::Cow;
@@ -67,6 +69,12 @@ pub enum SolverFlag {
     SceneCut,
     /// Every frame is centred on its own: camera translation is not recoverable.
     PerFrameCentred,
+    /// The focal length is so long that noise biases it by some percent.
+    Telephoto,
+    /// A frame has too few usable pixels for a pose of its own.
+    TooFewPixels,
+    /// A frame's points lie on a line or in one point.
+    CollapsedCloud,
 }
 
 /// Where a scene comes from and how it was made.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::datasets::synthetic::WorldWidth;
 use crate::pipeline::Request;
 use crate::scene::Scene4d;
 
@@ -46,6 +47,10 @@ pub enum JobRequest {
     Train(TrainRequest),
     /// Measures a model on procedural clips.
     EvalSynthetic(EvalRequest),
+    /// Says what a file or model folder holds.
+    Inspect(PathBuf),
+    /// Renders procedural clips.
+    Render(RenderRequest),
 }
 
 /// Formats that a scene can be written in.
@@ -103,8 +108,31 @@ pub struct EvalRequest {
     pub clips: usize,
     /// Seed of the clips.
     pub seed: u64,
+    /// How varied their worlds are.
+    pub world: WorldWidth,
     /// Denoising steps; `None` for the model's default.
     pub steps: Option<usize>,
-    /// Where to write the table; `None` to only report it.
+    /// Folder for the table; `None` to only report it.
     pub out: Option<PathBuf>,
+}
+
+/// What to render.
+#[derive(Clone, Debug)]
+pub struct RenderRequest {
+    /// First seed.
+    pub seed: u64,
+    /// Number of clips.
+    pub clips: usize,
+    /// Frames of a clip.
+    pub frames: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+    /// How varied the worlds are.
+    pub world: WorldWidth,
+    /// Write only one picture with the middle frame of every clip.
+    pub contact_sheet: bool,
+    /// Folder to write into.
+    pub out: PathBuf,
 }

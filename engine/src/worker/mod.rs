@@ -16,7 +16,8 @@ mod latest;
 mod thread;
 
 pub use command::{
-    Command, EvalRequest, ExportFormat, ExportRequest, JobId, JobRequest, TrainRequest,
+    Command, EvalRequest, ExportFormat, ExportRequest, JobId, JobRequest, RenderRequest,
+    TrainRequest,
 };
 pub use event::{Event, Outcome, Output, Status};
 pub use handle::EngineHandle;

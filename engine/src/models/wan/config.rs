@@ -1,6 +1,9 @@
 //! Shapes of the Wan diffusion transformer.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::{Error, Result};
 
 /// Configuration of a Wan DiT: Wan-Video/Wan2.1 `wan/configs`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -28,6 +31,14 @@ pub struct WanConfig {
     pub eps: f64,
     /// Width of the image tokens; `None` for a model without image path.
     pub image_dim: Option<usize>,
+    /// Length of the learned table added to the image tokens (first and last frame models).
+    pub image_len: Option<usize>,
+    /// Patch along t, h, w.
+    pub patch: [usize; 3],
+    /// Normalises queries and keys over the full width.
+    pub qk_norm: bool,
+    /// Affine norm before the cross attention.
+    pub cross_attn_norm: bool,
 }
 
 impl Default for WanConfig {
@@ -51,6 +62,10 @@ impl WanConfig {
             text_len: 512,
             eps: 1e-6,
             image_dim: Some(1280),
+            image_len: None,
+            patch: [1, 2, 2],
+            qk_norm: true,
+            cross_attn_norm: true,
         }
     }
 
@@ -97,6 +112,137 @@ impl WanConfig {
             text_len: 16,
             eps: 1e-6,
             image_dim: None,
+            ..Self::fun_inp_14b()
         }
+    }
+
+    /// Width `D` of a head.
+    pub fn head_dim(&self) -> usize {
+        self.dim / self.num_heads.max(1)
+    }
+
+    /// Channels `C` of the latents behind `in_dim = C + 4 + C`; `None` for a model without
+    /// conditioning channels.
+    pub fn conditioned_channels(&self) -> Option<usize> {
+        (self.in_dim == 2 * self.out_dim + 4).then_some(self.out_dim)
+    }
+
+    /// Reads a `config.json` of the official (`WanModel`) or the diffusers (`WanTransformer3DModel`)
+    /// layout. Unknown keys are ignored, absent ones take the reference's defaults.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for values of the wrong type or an impossible shape.
+    pub fn from_reference(json: &Value) -> Result<Self> {
+        let config = if json.get("num_attention_heads").is_some() {
+            Self::from_diffusers(json)?
+        } else {
+            Self::from_official(json)?
+        };
+        config.validate()?;
+        Ok(config)
+    }
+
+    fn from_official(json: &Value) -> Result<Self> {
+        let base = Self::fun_inp_14b();
+        let kind = json.get("model_type").and_then(Value::as_str);
+        let has_image = matches!(kind, Some("i2v" | "flf2v"));
+        Ok(Self {
+            dim: count(json, "dim", 2048)?,
+            ffn_dim: count(json, "ffn_dim", 8192)?,
+            num_heads: count(json, "num_heads", 16)?,
+            num_layers: count(json, "num_layers", 32)?,
+            in_dim: count(json, "in_dim", 16)?,
+            out_dim: count(json, "out_dim", 16)?,
+            freq_dim: count(json, "freq_dim", base.freq_dim)?,
+            text_dim: count(json, "text_dim", base.text_dim)?,
+            text_len: count(json, "text_len", base.text_len)?,
+            eps: json.get("eps").and_then(Value::as_f64).unwrap_or(base.eps),
+            image_dim: has_image.then_some(1280),
+            image_len: (kind == Some("flf2v")).then_some(514),
+            patch: patch(json)?,
+            qk_norm: json.get("qk_norm").and_then(Value::as_bool) != Some(false),
+            cross_attn_norm: json.get("cross_attn_norm").and_then(Value::as_bool) != Some(false),
+        })
+    }
+
+    fn from_diffusers(json: &Value) -> Result<Self> {
+        let base = Self::fun_inp_14b();
+        let num_heads = count(json, "num_attention_heads", 40)?;
+        let in_dim = count(json, "in_channels", 16)?;
+        Ok(Self {
+            dim: num_heads * count(json, "attention_head_dim", 128)?,
+            ffn_dim: count(json, "ffn_dim", base.ffn_dim)?,
+            num_heads,
+            num_layers: count(json, "num_layers", base.num_layers)?,
+            in_dim,
+            out_dim: count(json, "out_channels", in_dim)?,
+            freq_dim: count(json, "freq_dim", base.freq_dim)?,
+            text_dim: count(json, "text_dim", base.text_dim)?,
+            text_len: base.text_len,
+            eps: json.get("eps").and_then(Value::as_f64).unwrap_or(base.eps),
+            image_dim: optional_count(json, "image_dim")?,
+            image_len: optional_count(json, "pos_embed_seq_len")?,
+            patch: patch(json)?,
+            qk_norm: true,
+            cross_attn_norm: json.get("cross_attn_norm").and_then(Value::as_bool) != Some(false),
+        })
+    }
+
+    /// Checks what the layers rely on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the rule that is broken.
+    pub fn validate(&self) -> Result<()> {
+        let head_dim = self.head_dim();
+        let rules = [
+            (
+                self.num_heads > 0 && self.dim == head_dim * self.num_heads,
+                "dim must be a multiple of num_heads",
+            ),
+            (
+                head_dim >= 6 && head_dim.is_multiple_of(2),
+                "the width of a head must be even and at least 6",
+            ),
+            (
+                self.freq_dim >= 2 && self.freq_dim.is_multiple_of(2),
+                "freq_dim must be even and at least 2",
+            ),
+            (
+                [self.ffn_dim, self.in_dim, self.out_dim, self.text_dim]
+                    .iter()
+                    .all(|n| *n > 0)
+                    && self.patch.iter().all(|n| *n > 0),
+                "widths, channels and patch must be positive",
+            ),
+        ];
+        match rules.into_iter().find(|(holds, _)| !holds) {
+            Some((_, rule)) => Err(Error::invalid("Wan configuration", rule)),
+            None => Ok(()),
+        }
+    }
+}
+
+fn optional_count(json: &Value, key: &str) -> Result<Option<usize>> {
+    match json.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(value) => {
+            let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
+            let reason = || format!("must be a whole number, got {value}");
+            number
+                .map(Some)
+                .ok_or_else(|| Error::invalid(format!("Wan configuration `{key}`"), reason()))
+        }
+    }
+}
+
+fn count(json: &Value, key: &str, default: usize) -> Result<usize> {
+    Ok(optional_count(json, key)?.unwrap_or(default))
+}
+
+fn patch(json: &Value) -> Result<[usize; 3]> {
+    match json.get("patch_size") {
+        None | Some(Value::Null) => Ok([1, 2, 2]),
+        Some(value) => serde_json::from_value(value.clone())
+            .map_err(|e| Error::invalid("Wan configuration `patch_size`", e.to_string())),
     }
 }

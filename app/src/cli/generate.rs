@@ -1,0 +1,113 @@
+//! `one4d generate`: the whole pipeline headless.
+
+use std::path::PathBuf;
+
+use one4d_engine::device::DeviceChoice;
+use one4d_engine::pipeline::{Observed, ObservedFrame, Request};
+use one4d_engine::worker::JobRequest;
+use one4d_engine::{Error, Result};
+
+/// Generate a scene from a prompt, images or a video.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// An image to hold on to; repeat it with as many `--at` for sparse frames.
+    #[arg(long, value_name = "FILE")]
+    image: Vec<PathBuf>,
+    /// Frame at which the image in the same place stands, from 0.
+    #[arg(long, value_name = "IDX")]
+    at: Vec<usize>,
+    /// A video file or a folder of frames, observed whole.
+    #[arg(long, value_name = "FILE", conflicts_with = "image")]
+    video: Option<PathBuf>,
+    /// What the scene shows.
+    #[arg(long, default_value = "")]
+    prompt: String,
+    /// What it should not show.
+    #[arg(long, default_value = "")]
+    negative_prompt: String,
+    /// Folder of a model; the bundled one if not given.
+    #[arg(long, value_name = "DIR")]
+    model: Option<PathBuf>,
+    /// Frames, 4k + 1.
+    #[arg(long)]
+    frames: Option<usize>,
+    /// Denoising steps.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Guidance scale; 1 switches guidance off.
+    #[arg(long, value_name = "X")]
+    cfg: Option<f64>,
+    /// Seed of the noise.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Where to compute.
+    #[arg(long, value_enum, default_value_t)]
+    device: Device,
+    /// Folder for the scene, previews and report.
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+/// `--device`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum Device {
+    #[default]
+    Auto,
+    Cpu,
+    Cuda,
+}
+
+impl Args {
+    /// The job that was asked for.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] if images and positions do not pair up, or nothing was given.
+    pub fn request(self) -> Result<JobRequest> {
+        let observed = self.observed()?;
+        if observed == Observed::Nothing && self.prompt.trim().is_empty() {
+            let reason = "give a prompt, an image or a video";
+            return Err(Error::invalid("nothing to generate from", reason));
+        }
+        let request = Request {
+            observed,
+            prompt: self.prompt,
+            negative_prompt: self.negative_prompt,
+            model: self.model,
+            frames: self.frames,
+            steps: self.steps,
+            guidance: self.cfg,
+            seed: self.seed,
+            device: match self.device {
+                Device::Auto => DeviceChoice::Auto,
+                Device::Cpu => DeviceChoice::Cpu,
+                Device::Cuda => DeviceChoice::Cuda,
+            },
+        };
+        Ok(JobRequest::Generate {
+            request,
+            out: Some(self.out),
+        })
+    }
+
+    fn observed(&self) -> Result<Observed> {
+        if let Some(video) = &self.video {
+            return Ok(Observed::Video(video.clone()));
+        }
+        let positions = match (self.image.len(), self.at.len()) {
+            (0, 0) => return Ok(Observed::Nothing),
+            (1, 0) => vec![0],
+            (images, positions) if images == positions => self.at.clone(),
+            (images, positions) => {
+                return Err(Error::invalid(
+                    "--image and --at",
+                    format!(
+                        "{images} images and {positions} positions; give one --at to each --image"
+                    ),
+                ));
+            }
+        };
+        let frames = self.image.iter().cloned().zip(positions);
+        let frames = frames.map(|(path, at)| ObservedFrame { path, at });
+        Ok(Observed::Frames(frames.collect()))
+    }
+}

@@ -1,0 +1,239 @@
+//! The export dialog.
+
+use egui::{Align, Frame, Id, Layout, Margin, Modal, Ui, vec2};
+use egui_material_icons::icons;
+use one4d_engine::worker::ExportFormat;
+
+use super::Panel;
+use crate::state::AppCommand;
+use crate::state::command::{ExportEdit, Pick};
+use crate::state::export::{ExportForm, FORMATS};
+use crate::state::jobs::format_label;
+use crate::state::scene::OpenScene;
+use crate::theme::{self, space};
+use crate::widgets::{self, NumberField, PushButton, number_field, switch};
+
+/// Width of the dialog, points.
+const WIDTH: f32 = 400.0;
+
+/// Shows the dialog while there is an export to set up.
+pub fn export_ui(ctx: &egui::Context, panel: &mut Panel<'_>) {
+    let state = panel.state;
+    let (Some(form), Some(open)) = (&state.export, &state.scene) else {
+        return;
+    };
+    let tokens = theme::tokens_of(ctx);
+    let frame = Frame::new()
+        .fill(tokens.panel)
+        .corner_radius(10)
+        .stroke(egui::Stroke::new(1.0, tokens.line))
+        .inner_margin(Margin::same(space::XL as i8));
+    let modal = Modal::new(Id::unique("export"))
+        .frame(frame)
+        .backdrop_color(tokens.backdrop)
+        .show(ctx, |ui| {
+            ui.set_width(WIDTH);
+            dialog_ui(ui, panel, form, open);
+        });
+    if modal.should_close() {
+        panel.push(AppCommand::Export(ExportEdit::Cancel));
+    }
+}
+
+fn dialog_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenScene) {
+    widgets::heading(ui, "Export");
+    ui.add_space(space::XS);
+    widgets::caption(ui, "Formats");
+    ui.spacing_mut().item_spacing.y = space::XS;
+    for format in FORMATS {
+        format_row(ui, panel, form, format);
+    }
+    ui.add_space(space::S);
+    numbers_ui(ui, panel, form, open);
+    ui.add_space(space::XS);
+    let (changed, response) = switch(ui, "Only points fit for measuring", form.only_good);
+    response.on_hover_text("Leaves out depth edges, sky, clipped and inconsistent pixels");
+    if let Some(only_good) = changed {
+        panel.push(AppCommand::Export(ExportEdit::OnlyGood(only_good)));
+    }
+    ui.add_space(space::S);
+    folder_ui(ui, panel, form);
+    ui.add_space(space::M);
+    buttons_ui(ui, panel, form, open);
+}
+
+fn format_row(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, format: ExportFormat) {
+    let (name, hint, icon) = match format {
+        ExportFormat::Scene => (
+            "Scene file",
+            "One4D's own, with everything in it",
+            icons::ICON_SAVE,
+        ),
+        ExportFormat::Ply => (
+            "PLY per frame",
+            "For MeshLab, CloudCompare, Blender",
+            icons::ICON_GRAIN,
+        ),
+        ExportFormat::GlbAnimated => (
+            "GLB animated",
+            "One file for Blender and the web",
+            icons::ICON_MOVIE,
+        ),
+        ExportFormat::GlbFrames => (
+            "GLB per frame",
+            "One file a frame and a list",
+            icons::ICON_LAYERS,
+        ),
+    };
+    let tokens = theme::tokens(ui);
+    let on = form.formats.contains(&format);
+    let (rect, response) =
+        ui.allocate_exact_size(vec2(ui.available_width(), 40.0), egui::Sense::click());
+    response.widget_info(|| {
+        egui::WidgetInfo::selected(
+            egui::Role::CheckBox,
+            ui.is_enabled(),
+            on,
+            format_label(format),
+        )
+    });
+    let fill = match (on, response.hovered()) {
+        (true, _) => tokens.accent_soft,
+        (false, true) => tokens.hover,
+        (false, false) => tokens.raised,
+    };
+    ui.painter().rect_filled(rect, theme::RADIUS, fill);
+    let mut row = ui.new_child(
+        egui::UiBuilder::new()
+            .max_rect(rect.shrink2(vec2(space::M, 0.0)))
+            .layout(Layout::left_to_right(Align::Center)),
+    );
+    icon_ui(
+        &mut row,
+        if on { icons::ICON_CHECK_CIRCLE } else { icon },
+        on,
+    );
+    row.vertical(|ui| {
+        ui.spacing_mut().item_spacing.y = 0.0;
+        ui.add_space(4.0);
+        widgets::label(ui, name);
+        widgets::caption(ui, hint);
+    });
+    widgets::focus_ring(ui, &response, rect);
+    if response.clicked() {
+        panel.push(AppCommand::Export(ExportEdit::Toggle(format)));
+    }
+}
+
+fn icon_ui(ui: &mut Ui, icon: egui_material_icons::MaterialIcon, on: bool) {
+    let tokens = theme::tokens(ui);
+    let color = if on { tokens.accent } else { tokens.muted };
+    ui.label(
+        egui::RichText::new(icon.codepoint)
+            .font(theme::icon_font(icon, 18.0))
+            .color(color),
+    );
+}
+
+fn numbers_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenScene) {
+    let last = open.scene.num_frames as f64;
+    let columns = if open.scene.confidence.is_some() {
+        4.0
+    } else {
+        3.0
+    };
+    let width = (ui.available_width() - space::S * (columns - 1.0)) / columns;
+    let field = |name, tooltip, range, decimals, default| NumberField {
+        name,
+        tooltip,
+        range,
+        speed: if decimals == 0 { 0.1 } else { 0.005 },
+        decimals,
+        suffix: "",
+        default: Some(default),
+    };
+    ui.horizontal(|ui| {
+        let first = field("First frame", "First frame to write", 1.0..=last, 0, 1.0);
+        if let Some(value) = number_field(ui, &first, form.first as f64 + 1.0, width) {
+            let first = value as usize - 1;
+            let edit = ExportEdit::Range(first, form.last.max(first));
+            panel.push(AppCommand::Export(edit));
+        }
+        let end = field("Last frame", "Last frame to write", 1.0..=last, 0, last);
+        if let Some(value) = number_field(ui, &end, form.last as f64 + 1.0, width) {
+            let last = value as usize - 1;
+            let edit = ExportEdit::Range(form.first.min(last), last);
+            panel.push(AppCommand::Export(edit));
+        }
+        let stride = field(
+            "Every n-th pixel",
+            "Leaves out pixels in both directions; 2 writes a quarter",
+            1.0..=16.0,
+            0,
+            1.0,
+        );
+        if let Some(value) = number_field(ui, &stride, form.stride as f64, width) {
+            panel.push(AppCommand::Export(ExportEdit::Stride(value as usize)));
+        }
+        if open.scene.confidence.is_some() {
+            let least = field(
+                "Confidence",
+                "Least confidence of a point that is written",
+                0.0..=1.0,
+                2,
+                0.0,
+            );
+            let value = number_field(ui, &least, f64::from(form.min_confidence), width);
+            if let Some(value) = value {
+                let edit = ExportEdit::MinConfidence(value as f32);
+                panel.push(AppCommand::Export(edit));
+            }
+        }
+    });
+}
+
+fn folder_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm) {
+    widgets::caption(ui, "Folder");
+    let name = form.folder.as_ref().map_or_else(
+        || "Choose a folder…".to_owned(),
+        |f| f.display().to_string(),
+    );
+    let button = PushButton::secondary(&name)
+        .with_icon(icons::ICON_FOLDER_OPEN)
+        .width(ui.available_width())
+        .tooltip("Chooses the folder to write into");
+    if ui.add(button).clicked() {
+        panel.push(AppCommand::Pick(Pick::ExportFolder));
+    }
+}
+
+fn buttons_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenScene) {
+    let missing = form.missing();
+    let frames = form.num_frames();
+    let verb = if frames == 1 {
+        "Export 1 frame".to_owned()
+    } else {
+        format!("Export {frames} frames")
+    };
+    ui.horizontal(|ui| {
+        widgets::caption(
+            ui,
+            missing.map_or_else(
+                || format!("About {}", widgets::bytes(form.estimate_bytes(open))),
+                str::to_owned,
+            ),
+        );
+        ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
+            let start = PushButton::primary(&verb)
+                .height(theme::TOUCH)
+                .tooltip(missing.unwrap_or("Starts the export"));
+            if ui.add_enabled(missing.is_none(), start).clicked() {
+                panel.push(AppCommand::Export(ExportEdit::Start));
+            }
+            let cancel = PushButton::quiet("Cancel").height(theme::TOUCH);
+            if ui.add(cancel).clicked() {
+                panel.push(AppCommand::Export(ExportEdit::Cancel));
+            }
+        });
+    });
+}

@@ -1,0 +1,171 @@
+//! Everything that can change the studio: actions, and edits with a payload.
+
+use std::path::PathBuf;
+
+use one4d_engine::worker::{ExportFormat, JobId};
+
+pub use super::action::{Action, ActionSpec, Group};
+use super::create::InputMode;
+use super::settings::ThemeChoice;
+use crate::timeline::LoopMode;
+use crate::viewport::{ViewOptions, ViewportState};
+
+/// What a file dialog is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pick {
+    /// Anything that the studio opens.
+    Anything,
+    /// A folder: frames or a saved scene.
+    Folder,
+    /// The image of the well.
+    Image,
+    /// Images to place at frames.
+    Frames,
+    /// A video.
+    Video,
+    /// The folder of a model bundle.
+    Model,
+    /// Where to export to.
+    ExportFolder,
+}
+
+/// Where files that arrive are meant to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Wherever their kind says: scenes open, media become inputs.
+    ByKind,
+    /// The image of the well.
+    Image,
+    /// More placed frames.
+    Frames,
+    /// The video.
+    Video,
+}
+
+/// A change of the inputs of the next scene.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CreateEdit {
+    /// Which kind of input is shown.
+    Mode(InputMode),
+    /// Takes the image away.
+    RemoveImage,
+    /// Moves the placed frame `index` to the frame `at`.
+    MoveFrame {
+        /// Position in the list.
+        index: usize,
+        /// Frame index.
+        at: usize,
+    },
+    /// Takes a placed frame away.
+    RemoveFrame(usize),
+    /// Takes the video away.
+    RemoveVideo,
+    /// What the scene shows.
+    Prompt(String),
+    /// Frames, `4k + 1`.
+    Frames(usize),
+    /// Denoising steps.
+    Steps(usize),
+    /// Guidance scale.
+    Guidance(f64),
+    /// Seed of the noise.
+    Seed(u64),
+    /// Draws another seed.
+    RollSeed,
+    /// Goes back to the bundled model.
+    BundledModel,
+    /// Takes one of the bundled samples.
+    Sample(usize),
+}
+
+/// A change of the export that is being set up.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ExportEdit {
+    /// Adds or removes a format.
+    Toggle(ExportFormat),
+    /// First and last frame, inclusive.
+    Range(usize, usize),
+    /// Every n-th pixel.
+    Stride(usize),
+    /// Only pixels that are fit for measuring.
+    OnlyGood(bool),
+    /// Least confidence, 0..1.
+    MinConfidence(f32),
+    /// Starts the export.
+    Start,
+    /// Closes the dialog.
+    Cancel,
+}
+
+/// A change of playback.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum TimeEdit {
+    /// Shows a frame.
+    Seek(usize),
+    /// First and last frame that play.
+    Range(usize, usize),
+    /// Multiple of the scene's own speed.
+    Speed(f64),
+    /// What happens at the end.
+    Mode(LoopMode),
+}
+
+/// What can be done with a job's card.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobEdit {
+    /// Stops it at its next step.
+    Cancel,
+    /// Runs it again with the same inputs.
+    Retry,
+    /// Takes the card away.
+    Remove,
+    /// Puts its inputs back into the Create panel.
+    Reuse,
+    /// Opens the scene that it saved.
+    OpenResult,
+    /// Shows its files in the system's file manager.
+    Reveal,
+}
+
+/// The pages of the Inspect panel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum InspectPage {
+    /// What the scene is.
+    #[default]
+    Scene,
+    /// How it is shown.
+    View,
+}
+
+/// The one way to change the state of the studio.
+#[derive(Clone, Debug, PartialEq)]
+pub enum AppCommand {
+    /// A named action.
+    Act(Action),
+    /// Asks for files.
+    Pick(Pick),
+    /// Files have arrived: dropped, picked, pasted, or named on the command line.
+    OpenPaths(Vec<PathBuf>, Target),
+    /// An edit of the inputs.
+    Create(CreateEdit),
+    /// An edit of the export.
+    Export(ExportEdit),
+    /// An edit of playback.
+    Time(TimeEdit),
+    /// The view has been moved by hand.
+    View(ViewportState),
+    /// What the view shows and how.
+    ViewOptions(ViewOptions),
+    /// Another page of the Inspect panel.
+    Inspect(InspectPage),
+    /// Something about a job.
+    Job(JobId, JobEdit),
+    /// Takes a notice away.
+    DismissNotice(u64),
+    /// The appearance.
+    Theme(ThemeChoice),
+    /// Empties the list of recent files.
+    ClearRecent,
+    /// Closes the sheet of shortcuts.
+    CloseShortcuts,
+}

@@ -1,0 +1,335 @@
+//! What the engine, the media thread and the dialogs report, put into the state.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use one4d_engine::scene::Scene4d;
+use one4d_engine::worker::{Event, JobId, JobRequest, Outcome, Output};
+
+use super::command::{Action, AppCommand, Pick, Target};
+use super::create::InputMode;
+use super::jobs::{Phase, scene_file};
+use super::media::Media;
+use super::notices::{Notice, Severity};
+use super::scene::OpenScene;
+use super::{AppState, apply, explain, file_name};
+use crate::samples::SAMPLES;
+use crate::services::dialogs::Picked;
+use crate::services::kinds::Kind;
+use crate::services::{MediaResult, MediaTask, Services};
+use crate::viewport::GpuProblem;
+
+/// Takes everything that has come since the last frame.
+pub fn drain(state: &mut AppState, services: &mut Services) {
+    for event in services.engine.drain() {
+        on_engine(state, services, event);
+    }
+    if let Some(status) = services.engine.status() {
+        state.jobs.report(&status, state.now_secs);
+    }
+    for result in services.media.drain() {
+        on_media(state, services, result);
+    }
+    for picked in services.dialogs.drain() {
+        on_picked(state, services, picked);
+    }
+}
+
+fn on_engine(state: &mut AppState, services: &mut Services, event: Event) {
+    match event {
+        Event::Started { job, plan } => state.jobs.started(job, plan, state.now_secs),
+        Event::Scene { job, scene } => show_scene(state, services, job, scene),
+        Event::Warning { job, warning } => state.jobs.warned(job, warning.message),
+        Event::Ended { job, outcome } => on_ended(state, services, job, outcome),
+    }
+}
+
+/// Puts a scene on screen; one that refines the scene of the same job keeps the frame that shows.
+fn show_scene(state: &mut AppState, services: &Services, job: JobId, scene: Arc<Scene4d>) {
+    let previous = state.scene.as_ref();
+    let serial = previous.map_or(1, |open| open.serial + 1);
+    let refines =
+        previous.is_some_and(|open| open.job == job && open.scene.num_frames == scene.num_frames);
+    if !refines {
+        state.view.fitted = false;
+        state.clock = state.clock.for_scene(scene.num_frames, scene.meta.fps);
+        if scene.num_frames > 1 {
+            state.clock.play(state.now_secs);
+        }
+    }
+    let request = state.jobs.card(job).map(|card| &card.request);
+    let path = match request {
+        Some(JobRequest::Open(path)) => Some(path.clone()),
+        _ => None,
+    };
+    services
+        .media
+        .ask(MediaTask::Facts(serial, Arc::clone(&scene)));
+    services
+        .media
+        .ask(MediaTask::Strip(serial, Arc::clone(&scene)));
+    state.export = None;
+    state.scene = Some(OpenScene {
+        path,
+        ..OpenScene::new(scene, serial, job)
+    });
+}
+
+fn on_ended(state: &mut AppState, services: &Services, job: JobId, outcome: Outcome) {
+    let Some(request) = state.jobs.card(job).map(|card| card.request.clone()) else {
+        return;
+    };
+    let now_secs = state.now_secs;
+    match outcome {
+        Outcome::Done(output) => {
+            on_done(state, services, job, &request, &output);
+            state.jobs.ended(job, Phase::Done, Some(output), now_secs);
+            remember_timings(state, services);
+        }
+        Outcome::Cancelled => state.jobs.ended(job, Phase::Cancelled, None, now_secs),
+        Outcome::Failed(error) => {
+            let failure = explain::failure(&request, &error);
+            state
+                .jobs
+                .ended(job, Phase::Failed(failure), None, now_secs);
+            let notice = explain::notice(job, &request, &error);
+            state.notices.post(notice, now_secs);
+            if let JobRequest::Open(path) = &request {
+                state.recent.forget(path);
+            }
+        }
+    }
+    // Opening is a moment, not work: it leaves a scene or a notice, and no card.
+    if matches!(request, JobRequest::Open(_)) {
+        state.jobs.remove(job);
+    }
+}
+
+fn on_done(
+    state: &mut AppState,
+    services: &Services,
+    job: JobId,
+    request: &JobRequest,
+    output: &Output,
+) {
+    match request {
+        JobRequest::Open(path) => remember_file(state, services, path),
+        JobRequest::Generate { .. } => {
+            if let Some(path) = scene_file(output).cloned() {
+                if let Some(open) = state.scene.as_mut().filter(|open| open.job == job) {
+                    open.path = Some(path.clone());
+                }
+                remember_file(state, services, &path);
+            }
+        }
+        JobRequest::Export(export) => {
+            let count = output.files.len();
+            let files = if count == 1 { "file" } else { "files" };
+            let body = format!("{count} {files} in {}", export.out.display());
+            let notice = Notice::new(Severity::Good, "Exported", body).with_remedy(
+                "Show files",
+                AppCommand::Job(job, super::command::JobEdit::Reveal),
+            );
+            state.notices.post(notice, state.now_secs);
+        }
+        JobRequest::Train(_)
+        | JobRequest::EvalSynthetic(_)
+        | JobRequest::Inspect(_)
+        | JobRequest::Render(_) => {}
+    }
+}
+
+fn remember_timings(state: &mut AppState, services: &Services) {
+    if state.settings.timings != state.jobs.timings {
+        state.settings.timings = state.jobs.timings.clone();
+        apply::save_settings(state, services);
+    }
+}
+
+fn remember_file(state: &mut AppState, services: &Services, path: &Path) {
+    state.recent.add(path);
+    apply::save_recent(state, services);
+}
+
+fn on_media(state: &mut AppState, services: &mut Services, result: MediaResult) {
+    match result {
+        MediaResult::Classified(kinds, target) => on_classified(state, services, kinds, target),
+        MediaResult::Picture(path, picture) => on_picture(state, path, picture),
+        MediaResult::Pasted(Ok(path)) => take_images(state, services, vec![path], Target::ByKind),
+        MediaResult::Pasted(Err(reason)) | MediaResult::Sample(_, Err(reason)) => {
+            let notice = Notice::new(Severity::Error, "The image could not be kept", reason);
+            state.notices.post(notice, state.now_secs);
+        }
+        MediaResult::Sample(index, Ok(path)) => {
+            if let Some(sample) = SAMPLES.get(index) {
+                sample.prompt.trim().clone_into(&mut state.create.prompt);
+            }
+            take_images(state, services, vec![path], Target::Image);
+        }
+        MediaResult::SamplePicture(index, picture) => {
+            if let Some(slot) = state.samples.get_mut(index) {
+                *slot = Some(picture);
+            }
+        }
+        MediaResult::Model(folder, model) => {
+            if folder == state.create.model {
+                state.create.adopt(&model.facts);
+                state.model = model;
+            }
+        }
+        MediaResult::Facts(serial, facts) => {
+            if let Some(open) = state.scene.as_mut().filter(|open| open.serial == serial) {
+                open.facts = Some(facts);
+            }
+        }
+        MediaResult::StripFrame(serial, frame_idx, picture) => {
+            let open = state.scene.as_mut().filter(|open| open.serial == serial);
+            if let Some(slot) = open.and_then(|open| open.strip.get_mut(frame_idx)) {
+                *slot = Some(picture);
+            }
+        }
+        MediaResult::WriteFailed(path, reason) => {
+            let title = format!("{} could not be saved", file_name(&path));
+            let body = format!("{}: {reason}", path.display());
+            let notice = Notice::new(Severity::Warning, title, body);
+            state.notices.post(notice, state.now_secs);
+        }
+    }
+}
+
+fn on_picture(
+    state: &mut AppState,
+    path: PathBuf,
+    picture: Result<super::media::SourcePicture, String>,
+) {
+    match picture {
+        Ok(picture) => state.media.tell(path, Media::Ready(picture)),
+        Err(reason) => {
+            let title = format!("{} cannot be read", file_name(&path));
+            let notice = Notice::new(
+                Severity::Error,
+                title,
+                format!("{}: {reason}", path.display()),
+            )
+            .with_remedy("Choose another…", AppCommand::Pick(Pick::Image));
+            state.notices.post(notice, state.now_secs);
+            state.media.tell(path, Media::Bad(reason));
+        }
+    }
+}
+
+fn on_classified(state: &mut AppState, services: &mut Services, kinds: Vec<Kind>, target: Target) {
+    let mut images = Vec::new();
+    for kind in kinds {
+        match kind {
+            Kind::Image(path) => images.push(path),
+            Kind::Video(path) => {
+                state.create.mode = InputMode::Video;
+                apply::ask_picture(state, services, &path);
+                state.create.video = Some(path);
+            }
+            Kind::Scene(path) => apply::open_scene(state, services, path),
+            Kind::Model(path) => apply::choose_model(state, services, Some(path)),
+            Kind::Unknown(path, reason) => {
+                let title = format!("{} cannot be opened", file_name(&path));
+                let body = format!("{}: {reason}", path.display());
+                let notice = Notice::new(Severity::Error, title, body)
+                    .with_remedy("Open another…", AppCommand::Pick(Pick::Anything));
+                state.notices.post(notice, state.now_secs);
+                state.recent.forget(&path);
+            }
+        }
+    }
+    if !images.is_empty() {
+        take_images(state, services, images, target);
+    }
+}
+
+/// One image fills the well; several, or one beside others, are placed at frames.
+fn take_images(state: &mut AppState, services: &Services, images: Vec<PathBuf>, target: Target) {
+    for path in &images {
+        apply::ask_picture(state, services, path);
+    }
+    let create = &mut state.create;
+    let place = match target {
+        Target::Frames => true,
+        Target::Image => false,
+        Target::ByKind | Target::Video => images.len() > 1 || create.mode == InputMode::Frames,
+    };
+    if !place {
+        create.mode = InputMode::Image;
+        create.image = images.into_iter().next();
+        return;
+    }
+    create.mode = InputMode::Frames;
+    let offered = images.len();
+    let placed = create.place_evenly(images);
+    if placed < offered {
+        let body = format!(
+            "A clip of {} frames holds no more. Raise the number of frames first.",
+            create.num_frames
+        );
+        let title = format!("{} images were left out", offered - placed);
+        let notice = Notice::new(Severity::Warning, title, body);
+        state.notices.post(notice, state.now_secs);
+    }
+}
+
+/// Tells what the graphics device reported, and what that means for the person's work.
+pub fn on_gpu_problem(state: &mut AppState, problem: GpuProblem) {
+    let (title, body, details) = match problem {
+        GpuProblem::OutOfMemory(details) => (
+            "The graphics memory is full",
+            "The scene is kept in main memory. Hide flying pixels or close other programs that \
+             use the graphics card.",
+            details,
+        ),
+        GpuProblem::Refused(details) => (
+            "The graphics driver refused a command",
+            "The picture may be incomplete; your scene is not affected.",
+            details,
+        ),
+        GpuProblem::Lost(details) => (
+            "The graphics device is gone",
+            "The driver was reset or the device removed. Finished scenes are saved: close the \
+             studio and open it again to go on.",
+            details,
+        ),
+    };
+    let mut notice = Notice::new(Severity::Error, title, body).with_details(details);
+    if title.ends_with("gone") {
+        notice = notice.with_remedy("Close the studio", AppCommand::Act(Action::Quit));
+    }
+    state.notices.post(notice, state.now_secs);
+}
+
+fn on_picked(state: &mut AppState, services: &mut Services, picked: Picked) {
+    state.picking = None;
+    let Some(first) = picked.paths.first().cloned() else {
+        if picked.unseen {
+            let notice = Notice::new(
+                Severity::Warning,
+                "The system showed no file dialog",
+                "Install a desktop portal (xdg-desktop-portal) or zenity. Until then, drop files \
+                 on the window or copy a file's path and paste it here.",
+            );
+            state.notices.post(notice, state.now_secs);
+        }
+        return;
+    };
+    match picked.pick {
+        Pick::Anything | Pick::Folder => apply::open_paths(services, picked.paths, Target::ByKind),
+        Pick::Image => apply::open_paths(services, picked.paths, Target::Image),
+        Pick::Frames => apply::open_paths(services, picked.paths, Target::Frames),
+        Pick::Video => apply::open_paths(services, picked.paths, Target::Video),
+        Pick::Model => apply::choose_model(state, services, Some(first)),
+        Pick::ExportFolder => {
+            state.settings.export_folder = Some(first.clone());
+            apply::save_settings(state, services);
+            match &mut state.export {
+                Some(export) => export.folder = Some(first),
+                None => apply::open_export(state),
+            }
+        }
+    }
+}

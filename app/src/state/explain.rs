@@ -1,0 +1,197 @@
+//! Turns an engine error into what a person needs: what happened, why, and the one thing that mends it.
+
+use std::io::ErrorKind;
+use std::path::Path;
+
+use one4d_engine::Error;
+use one4d_engine::worker::{JobId, JobRequest};
+
+use super::command::{Action, AppCommand, CreateEdit, JobEdit, Pick};
+use super::file_name;
+use super::jobs::Failure;
+use super::notices::{Notice, Severity};
+
+/// The notice for a job that failed.
+pub fn notice(job: JobId, request: &JobRequest, error: &Error) -> Notice {
+    let failure = failure(request, error);
+    let mut notice = Notice::new(Severity::Error, failure.title, failure.cause);
+    notice.details = Some(failure.details);
+    notice.remedy = Some(remedy(job, request, error));
+    notice
+}
+
+/// The words for a job that failed.
+pub fn failure(request: &JobRequest, error: &Error) -> Failure {
+    let (title, cause) = words(request, error);
+    Failure {
+        title,
+        cause,
+        details: format!("{error}\n\n{error:#?}\n\nJob: {request:#?}"),
+    }
+}
+
+fn words(request: &JobRequest, error: &Error) -> (String, String) {
+    let doing = doing(request);
+    match error {
+        Error::Io { path, source } => io_words(path, source),
+        Error::Format { path, reason } => (
+            format!("{} cannot be read", file_name(path)),
+            format!("{}: {reason}", path.display()),
+        ),
+        Error::Weights { path, reason } => (
+            "The model's weights cannot be used".to_owned(),
+            format!("{}: {reason}", path.display()),
+        ),
+        Error::Limit {
+            what,
+            required,
+            available,
+        } => (
+            format!("Not enough {what}"),
+            format!("{doing} needs {required}, and {available} is there. Fewer frames need less."),
+        ),
+        Error::NonFinite { stage, .. } => (
+            "The model lost its way".to_owned(),
+            format!(
+                "{stage} gave values that are not numbers. Another seed or a lower guidance usually helps."
+            ),
+        ),
+        Error::Invalid { what, reason } => (
+            format!("{doing} is not possible"),
+            format!("{what}: {reason}"),
+        ),
+        Error::Shape {
+            what,
+            required,
+            actual,
+        } => (
+            format!("{doing} is not possible"),
+            format!("{what} should be {required} and is {actual}."),
+        ),
+        Error::Tensor(inner) if is_out_of_memory(&inner.to_string()) => (
+            "Out of memory".to_owned(),
+            format!("{doing} needs more memory than the device has left. Fewer frames need less."),
+        ),
+        Error::Tensor(_) => (
+            format!("{doing} failed"),
+            "A computation inside the model failed. The details say which.".to_owned(),
+        ),
+        Error::Panic { .. } => (
+            format!("{doing} failed"),
+            "The engine met a fault of its own and went on. Your inputs are untouched.".to_owned(),
+        ),
+        other => (format!("{doing} failed"), other.to_string()),
+    }
+}
+
+fn io_words(path: &Path, source: &std::io::Error) -> (String, String) {
+    let name = file_name(path);
+    let title = match source.kind() {
+        ErrorKind::NotFound => format!("{name} is not there"),
+        ErrorKind::PermissionDenied => format!("No permission for {name}"),
+        ErrorKind::StorageFull => "The disk is full".to_owned(),
+        ErrorKind::ReadOnlyFilesystem => format!("{name} lies on a read-only disk"),
+        _ => format!("{name} cannot be used"),
+    };
+    (title, format!("{}: {source}", path.display()))
+}
+
+fn doing(request: &JobRequest) -> &'static str {
+    match request {
+        JobRequest::Generate { .. } => "Generating the scene",
+        JobRequest::Open(_) => "Opening the scene",
+        JobRequest::Export(_) => "Exporting",
+        JobRequest::Train(_) => "Training",
+        JobRequest::EvalSynthetic(_) => "Evaluating",
+        JobRequest::Inspect(_) => "Inspecting the file",
+        JobRequest::Render(_) => "Rendering scenes",
+    }
+}
+
+fn is_out_of_memory(message: &str) -> bool {
+    let message = message.to_lowercase();
+    message.contains("out of memory") || message.contains("out_of_memory")
+}
+
+fn remedy(job: JobId, request: &JobRequest, error: &Error) -> (String, AppCommand) {
+    let fewer_frames = || {
+        let frames = match request {
+            JobRequest::Generate { request, .. } => request.frames.unwrap_or(17),
+            _ => 17,
+        };
+        let frames = super::create::nearest_clip_length(frames / 2).max(5);
+        (
+            format!("Use {frames} frames"),
+            AppCommand::Create(CreateEdit::Frames(frames)),
+        )
+    };
+    match (error, request) {
+        (Error::Weights { .. }, _) => ("Choose a model…".to_owned(), AppCommand::Pick(Pick::Model)),
+        (Error::Limit { .. }, JobRequest::Generate { .. }) => fewer_frames(),
+        (Error::Tensor(inner), JobRequest::Generate { .. })
+            if is_out_of_memory(&inner.to_string()) =>
+        {
+            fewer_frames()
+        }
+        (Error::NonFinite { .. }, _) => (
+            "Draw another seed".to_owned(),
+            AppCommand::Create(CreateEdit::RollSeed),
+        ),
+        (_, JobRequest::Open(_)) => ("Open another…".to_owned(), AppCommand::Act(Action::Open)),
+        (Error::Io { .. }, JobRequest::Export(_)) => (
+            "Choose another folder…".to_owned(),
+            AppCommand::Pick(Pick::ExportFolder),
+        ),
+        _ => ("Try again".to_owned(), AppCommand::Job(job, JobEdit::Retry)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use one4d_engine::pipeline::Request;
+
+    fn generate() -> JobRequest {
+        JobRequest::Generate {
+            request: Request {
+                frames: Some(17),
+                ..Request::default()
+            },
+            out: None,
+        }
+    }
+
+    #[test]
+    fn a_notice_names_the_file_and_the_reason() {
+        let request = JobRequest::Open("/data/broken.one4d".into());
+        let error = Error::format("/data/broken.one4d", "truncated after 12 bytes");
+        let notice = notice(JobId(3), &request, &error);
+        assert_eq!(notice.title, "broken.one4d cannot be read");
+        assert!(notice.body.contains("truncated after 12 bytes"));
+        assert_eq!(notice.remedy.unwrap().1, AppCommand::Act(Action::Open));
+    }
+
+    #[test]
+    fn memory_errors_offer_fewer_frames() {
+        let limit = Error::Limit {
+            what: "memory".into(),
+            required: "9 GiB".into(),
+            available: "4 GiB".into(),
+        };
+        let notice = notice(JobId(1), &generate(), &limit);
+        assert_eq!(
+            notice.remedy.unwrap().1,
+            AppCommand::Create(CreateEdit::Frames(9))
+        );
+        assert!(is_out_of_memory("DriverError(CUDA_ERROR_OUT_OF_MEMORY)"));
+        assert!(!is_out_of_memory("shape mismatch"));
+    }
+
+    #[test]
+    fn missing_weights_offer_to_choose_a_model() {
+        let error = Error::weights("/models/mini", "file `base.safetensors` is missing");
+        let notice = notice(JobId(1), &generate(), &error);
+        assert_eq!(notice.remedy.unwrap().1, AppCommand::Pick(Pick::Model));
+        assert!(notice.body.contains("base.safetensors"));
+    }
+}

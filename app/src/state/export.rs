@@ -1,0 +1,170 @@
+//! The export that is being set up.
+
+use std::path::PathBuf;
+
+use one4d_engine::scene::{Scene4d, validity};
+use one4d_engine::worker::{ExportFormat, ExportRequest};
+
+use super::command::ExportEdit;
+use super::scene::OpenScene;
+
+/// The formats, in the order in which the dialog lists them.
+pub const FORMATS: [ExportFormat; 4] = [
+    ExportFormat::Scene,
+    ExportFormat::Ply,
+    ExportFormat::GlbAnimated,
+    ExportFormat::GlbFrames,
+];
+
+/// The export dialog's values.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ExportForm {
+    /// Formats to write.
+    pub formats: Vec<ExportFormat>,
+    /// First frame.
+    pub first: usize,
+    /// Last frame, inclusive.
+    pub last: usize,
+    /// Every n-th pixel in both directions.
+    pub stride: usize,
+    /// Only pixels that are fit for measuring.
+    pub only_good: bool,
+    /// Least confidence, 0..1.
+    pub min_confidence: f32,
+    /// Where to write; `None` until chosen.
+    pub folder: Option<PathBuf>,
+}
+
+impl ExportForm {
+    /// A form for the frames that play.
+    pub fn new(range: (usize, usize), folder: Option<PathBuf>) -> Self {
+        Self {
+            formats: vec![ExportFormat::GlbAnimated],
+            first: range.0,
+            last: range.1,
+            stride: 1,
+            only_good: true,
+            min_confidence: 0.0,
+            folder,
+        }
+    }
+
+    /// Applies an edit that changes values.
+    pub fn edit(&mut self, edit: &ExportEdit, num_frames: usize) {
+        match *edit {
+            ExportEdit::Toggle(format) => {
+                if self.formats.contains(&format) {
+                    self.formats.retain(|&f| f != format);
+                } else {
+                    self.formats.push(format);
+                }
+            }
+            ExportEdit::Range(first, last) => {
+                let top = num_frames.saturating_sub(1);
+                self.first = first.min(last).min(top);
+                self.last = last.max(first).min(top);
+            }
+            ExportEdit::Stride(stride) => self.stride = stride.clamp(1, 16),
+            ExportEdit::OnlyGood(only_good) => self.only_good = only_good,
+            ExportEdit::MinConfidence(least) => self.min_confidence = least.clamp(0.0, 1.0),
+            ExportEdit::Start | ExportEdit::Cancel => {}
+        }
+    }
+
+    /// Frames that will be written.
+    pub fn num_frames(&self) -> usize {
+        self.last + 1 - self.first
+    }
+
+    /// Why the export cannot start yet.
+    pub fn missing(&self) -> Option<&'static str> {
+        if self.formats.is_empty() {
+            Some("Choose at least one format")
+        } else if self.folder.is_none() {
+            Some("Choose a folder first")
+        } else {
+            None
+        }
+    }
+
+    /// Bytes that will be written, from what each format stores per point.
+    pub fn estimate_bytes(&self, open: &OpenScene) -> u64 {
+        let scene = &open.scene;
+        let whole = scene.pixels_per_frame() as u64 * self.num_frames() as u64;
+        let share = match (self.only_good, &open.facts) {
+            (true, Some(facts)) => facts.good_share,
+            (false, Some(facts)) => facts.finite_share,
+            (_, None) => 1.0,
+        };
+        let stride = (self.stride * self.stride) as f64;
+        let points = (whole as f64 / stride * share) as u64;
+        self.formats
+            .iter()
+            .map(|format| match format {
+                ExportFormat::Scene => whole * scene_bytes_per_pixel(scene),
+                // Three floats and three bytes; glTF pads colours to four.
+                ExportFormat::Ply => points * 15,
+                ExportFormat::GlbFrames | ExportFormat::GlbAnimated => points * 16,
+            })
+            .sum()
+    }
+
+    /// The request that the form stands for.
+    pub fn request(&self, open: &OpenScene) -> Option<ExportRequest> {
+        if self.missing().is_some() {
+            return None;
+        }
+        Some(ExportRequest {
+            scene: open.scene.clone(),
+            formats: FORMATS
+                .into_iter()
+                .filter(|format| self.formats.contains(format))
+                .collect(),
+            out: self.folder.clone()?,
+            first: self.first,
+            end: self.last + 1,
+            stride: self.stride,
+            required_validity: if self.only_good {
+                validity::GOOD
+            } else {
+                validity::FINITE
+            },
+            min_confidence: self.min_confidence,
+        })
+    }
+}
+
+fn scene_bytes_per_pixel(scene: &Scene4d) -> u64 {
+    let optional = |present: bool, bytes: u64| if present { bytes } else { 0 };
+    // rgb, points in f32, validity.
+    3 + 12
+        + 1
+        + optional(scene.confidence.is_some(), 2)
+        + optional(scene.depth.is_some(), 4)
+        + optional(scene.scene_flow.is_some(), 6)
+        + optional(scene.dynamic.is_some(), 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_export_asks_for_what_it_lacks() {
+        let mut form = ExportForm::new((0, 16), None);
+        assert_eq!(form.missing(), Some("Choose a folder first"));
+        form.folder = Some("/tmp".into());
+        assert_eq!(form.missing(), None);
+        form.edit(&ExportEdit::Toggle(ExportFormat::GlbAnimated), 17);
+        assert_eq!(form.missing(), Some("Choose at least one format"));
+    }
+
+    #[test]
+    fn ranges_stay_inside_the_scene() {
+        let mut form = ExportForm::new((0, 16), None);
+        form.edit(&ExportEdit::Range(99, 3), 17);
+        assert_eq!((form.first, form.last, form.num_frames()), (3, 16, 14));
+        form.edit(&ExportEdit::Stride(0), 17);
+        assert_eq!(form.stride, 1);
+    }
+}

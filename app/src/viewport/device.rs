@@ -1,0 +1,80 @@
+//! Which device the window asks for, and what happens when it fails.
+
+use std::sync::Arc;
+
+use egui_wgpu::{WgpuSetup, WgpuSetupCreateNew};
+
+use super::passes::points::RasterPath;
+
+/// Features that are used where the adapter has them; none is required.
+pub const WANTED_FEATURES: wgpu::Features =
+    RasterPath::ATOMIC64_FEATURES.union(wgpu::Features::TIMESTAMP_QUERY);
+
+/// What the device reports outside any call of ours.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum GpuProblem {
+    /// An allocation failed; the window lives on.
+    OutOfMemory(String),
+    /// A command was refused; the window lives on.
+    Refused(String),
+    /// The device is gone: driver reset, unplugged or crashed. Nothing more can be drawn with it.
+    Lost(String),
+}
+
+/// Device descriptor with the adapter's own limits and all wanted features that it has.
+///
+/// The toolkit's default asks for no features and for textures of at most 8192 pixels.
+pub fn device_descriptor(adapter: &wgpu::Adapter) -> wgpu::DeviceDescriptor<'static> {
+    wgpu::DeviceDescriptor {
+        label: Some("One4D Studio"),
+        required_features: adapter.features() & WANTED_FEATURES,
+        required_limits: adapter.limits(),
+        ..Default::default()
+    }
+}
+
+/// The setup for the window; software adapters are accepted, discrete ones preferred.
+pub fn wanted_wgpu_setup() -> WgpuSetup {
+    WgpuSetup::CreateNew(WgpuSetupCreateNew {
+        device_descriptor: Arc::new(device_descriptor),
+        ..WgpuSetupCreateNew::without_display_handle()
+    })
+}
+
+/// Sends the device's problems to a function, which may be called from any thread; without this the
+/// process would end at the first.
+pub fn report_problems(
+    device: &wgpu::Device,
+    report: impl Fn(GpuProblem) + Clone + Send + Sync + 'static,
+) {
+    let report_loss = report.clone();
+    device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+        report(match error {
+            wgpu::Error::OutOfMemory { .. } => GpuProblem::OutOfMemory(error.to_string()),
+            _ => GpuProblem::Refused(error.to_string()),
+        });
+    }));
+    device.set_device_lost_callback(move |reason, message| {
+        if reason != wgpu::DeviceLostReason::Destroyed {
+            report_loss(GpuProblem::Lost(message));
+        }
+    });
+}
+
+/// A device without a window, for previews and tests; `None` where the system has no adapter.
+///
+/// # Errors
+/// If there is an adapter and it gives no device.
+pub fn headless_device() -> Result<Option<(wgpu::Device, wgpu::Queue)>, wgpu::RequestDeviceError> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle_from_env();
+    descriptor.flags = wgpu::InstanceFlags::from_build_config().with_env();
+    let instance = wgpu::Instance::new(descriptor);
+    let adapter = pollster::block_on(instance.request_adapter(&wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    }));
+    let Ok(adapter) = adapter else {
+        return Ok(None);
+    };
+    pollster::block_on(adapter.request_device(&device_descriptor(&adapter))).map(Some)
+}

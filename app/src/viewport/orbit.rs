@@ -1,0 +1,353 @@
+//! Eye controls as pure state: orbit, pan, dolly, fly, focus. Up is world -y.
+
+use glam::{DMat3, DVec2, DVec3};
+
+use super::bounds::SceneBounds;
+use super::eye::{Eye, Lens};
+
+/// Length of a move to a target, seconds.
+pub const MOVE_SECS: f64 = 0.25;
+/// Turn per point that the pointer moves, radians.
+const TURN_RAD_PER_POINT: f64 = 0.006;
+/// The eye never looks straight up or down, where left and right lose their meaning.
+const MAX_PITCH_RAD: f64 = 1.55;
+/// Angle across the shorter side of the picture, radians.
+const FIELD_OF_VIEW_RAD: f64 = 0.8;
+
+/// An eye that circles a target.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Orbit {
+    /// What the eye looks at, in the world.
+    pub target: DVec3,
+    /// Eye to target, scene units; positive.
+    pub distance: f64,
+    /// Turn about the vertical, radians; 0 looks along +z.
+    pub yaw_rad: f64,
+    /// Height above the horizon, radians; positive looks down.
+    pub pitch_rad: f64,
+    /// Angle across the shorter side of the picture, radians.
+    pub field_of_view_rad: f64,
+}
+
+impl Default for Orbit {
+    fn default() -> Self {
+        Self {
+            target: DVec3::new(0.0, 0.0, 3.0),
+            distance: 5.0,
+            yaw_rad: 0.4,
+            pitch_rad: 0.35,
+            field_of_view_rad: FIELD_OF_VIEW_RAD,
+        }
+    }
+}
+
+/// A named direction of view.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Axis {
+    /// From the right, along -x.
+    X,
+    /// From above, along +y.
+    Y,
+    /// From the front, where the first camera stands, along +z.
+    Z,
+}
+
+impl Orbit {
+    /// A view a little behind, beside and above the first camera, with cloud and frustums in it.
+    pub fn fit(bounds: &SceneBounds, first_camera: DVec3) -> Self {
+        let to_camera = first_camera - bounds.centre;
+        // Shifted towards the camera, so that the nearest frustum is on the picture too.
+        let target = bounds.centre + to_camera * 0.2;
+        let reach = bounds.radius.max(0.55 * to_camera.length());
+        let facing_rad = if to_camera.length() > 1e-9 {
+            to_camera.x.atan2(-to_camera.z)
+        } else {
+            0.0
+        };
+        Self {
+            target,
+            distance: reach * 1.02 / (0.5 * FIELD_OF_VIEW_RAD).sin(),
+            yaw_rad: facing_rad - 0.42,
+            pitch_rad: 0.34,
+            field_of_view_rad: FIELD_OF_VIEW_RAD,
+        }
+    }
+
+    /// Target to eye, unit length.
+    fn outward(&self) -> DVec3 {
+        let (sin_yaw, cos_yaw) = self.yaw_rad.sin_cos();
+        let (sin_pitch, cos_pitch) = self.pitch_rad.sin_cos();
+        DVec3::new(sin_yaw * cos_pitch, -sin_pitch, -cos_yaw * cos_pitch)
+    }
+
+    /// The eye in the world.
+    pub fn position(&self) -> DVec3 {
+        self.target + self.outward() * self.distance
+    }
+
+    /// The eye as the renderer takes it.
+    pub fn eye(&self) -> Eye {
+        let back = self.outward();
+        let right = DVec3::new(self.yaw_rad.cos(), 0.0, self.yaw_rad.sin());
+        let up = back.cross(right);
+        Eye {
+            view_from_world: DMat3::from_cols(right, up, back).transpose(),
+            position: self.position(),
+            lens: Lens::FieldOfView(self.field_of_view_rad),
+        }
+    }
+
+    /// The orbit whose eye stands and looks as `eye` does, its target at `distance`; roll is lost.
+    pub fn from_eye(eye: &Eye, distance: f64) -> Self {
+        let forward = eye.forward();
+        let orbit = Self {
+            target: eye.position + forward * distance,
+            distance,
+            yaw_rad: (-forward.x).atan2(forward.z),
+            pitch_rad: forward.y.clamp(-1.0, 1.0).asin(),
+            field_of_view_rad: FIELD_OF_VIEW_RAD,
+        };
+        Self {
+            pitch_rad: orbit.pitch_rad.clamp(-MAX_PITCH_RAD, MAX_PITCH_RAD),
+            ..orbit
+        }
+    }
+
+    /// Circles the target by a drag in points.
+    pub fn turn(&mut self, drag: DVec2) {
+        self.yaw_rad = wrap(self.yaw_rad - drag.x * TURN_RAD_PER_POINT);
+        self.pitch_rad =
+            (self.pitch_rad + drag.y * TURN_RAD_PER_POINT).clamp(-MAX_PITCH_RAD, MAX_PITCH_RAD);
+    }
+
+    /// Turns the head by a drag in points; the eye stays.
+    pub fn look(&mut self, drag: DVec2) {
+        let position = self.position();
+        self.turn(drag);
+        self.target = position - self.outward() * self.distance;
+    }
+
+    /// Moves eye and target so that what lies in the target's plane follows the pointer.
+    pub fn pan(&mut self, drag_px: DVec2, size_px: [u32; 2]) {
+        let eye = self.eye();
+        let units_per_px = self.distance / eye.intrinsics(size_px).fx_px;
+        self.target += (eye.up() * drag_px.y - eye.right() * drag_px.x) * units_per_px;
+    }
+
+    /// Changes the distance by a factor; what lies under the pointer in the target's plane stays.
+    pub fn dolly(&mut self, factor: f64, pointer_px: DVec2, size_px: [u32; 2]) {
+        let factor = factor.clamp(0.1, 10.0);
+        let distance = (self.distance * factor).clamp(1e-6, 1e6);
+        let under_pointer = self.eye().unproject(pointer_px, self.distance, size_px);
+        self.target = under_pointer + (self.target - under_pointer) * (distance / self.distance);
+        self.distance = distance;
+    }
+
+    /// Flies right, up and forward by a share of the distance to the target.
+    pub fn fly(&mut self, right_up_forward: DVec3) {
+        let eye = self.eye();
+        let step = eye.right() * right_up_forward.x
+            + eye.up() * right_up_forward.y
+            + eye.forward() * right_up_forward.z;
+        self.target += step * self.distance;
+    }
+
+    /// The same direction of view, looking at a point from a distance.
+    pub fn focused_on(&self, target: DVec3, distance: f64) -> Self {
+        Self {
+            target,
+            distance: distance.clamp(1e-6, 1e6),
+            ..*self
+        }
+    }
+
+    /// The same target seen along an axis.
+    pub fn along(&self, axis: Axis) -> Self {
+        let (yaw_rad, pitch_rad) = match axis {
+            Axis::X => (std::f64::consts::FRAC_PI_2, 0.0),
+            Axis::Y => (0.0, MAX_PITCH_RAD),
+            Axis::Z => (0.0, 0.0),
+        };
+        Self {
+            yaw_rad,
+            pitch_rad,
+            ..*self
+        }
+    }
+
+    /// Between two orbits: the short way round, distance by equal factors.
+    pub fn lerp(from: &Self, to: &Self, t: f64) -> Self {
+        let mix = |a: f64, b: f64| a + (b - a) * t;
+        Self {
+            target: from.target.lerp(to.target, t),
+            distance: from.distance * (to.distance / from.distance).powf(t),
+            yaw_rad: wrap(from.yaw_rad + wrap(to.yaw_rad - from.yaw_rad) * t),
+            pitch_rad: mix(from.pitch_rad, to.pitch_rad),
+            field_of_view_rad: mix(from.field_of_view_rad, to.field_of_view_rad),
+        }
+    }
+}
+
+/// An orbit on its way to another.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OrbitMove {
+    /// Where it left.
+    pub from: Orbit,
+    /// Where it goes.
+    pub to: Orbit,
+    /// When it left, in the clock of [`OrbitMove::at`].
+    pub start_secs: f64,
+}
+
+impl OrbitMove {
+    /// The orbit at a time, and whether it is still on its way; slows down towards the end.
+    pub fn at(&self, now_secs: f64) -> (Orbit, bool) {
+        let t = ((now_secs - self.start_secs) / MOVE_SECS).clamp(0.0, 1.0);
+        if t >= 1.0 {
+            return (self.to, false);
+        }
+        let eased = 1.0 - (1.0 - t).powi(3);
+        (Orbit::lerp(&self.from, &self.to, eased), true)
+    }
+}
+
+/// An angle in -pi..=pi.
+fn wrap(angle_rad: f64) -> f64 {
+    let turn = std::f64::consts::TAU;
+    angle_rad - turn * (angle_rad / turn).round()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SIZE: [u32; 2] = [800, 600];
+
+    fn close(a: DVec3, b: DVec3) -> bool {
+        (a - b).length() < 1e-9
+    }
+
+    #[test]
+    fn the_view_is_a_rotation_and_looks_at_the_target() {
+        let orbit = Orbit::default();
+        let eye = orbit.eye();
+        let identity = eye.view_from_world * eye.view_from_world.transpose();
+        assert!(identity.abs_diff_eq(DMat3::IDENTITY, 1e-12));
+        assert!((eye.view_from_world.determinant() - 1.0).abs() < 1e-12);
+        assert!(close(
+            eye.forward() * orbit.distance,
+            orbit.target - eye.position
+        ));
+        assert!(eye.up().y < 0.0, "up on the picture is up in the world");
+        assert!(
+            eye.position.y < orbit.target.y,
+            "the eye is above its target"
+        );
+    }
+
+    #[test]
+    fn turning_keeps_target_and_distance() {
+        let mut orbit = Orbit::default();
+        orbit.turn(DVec2::new(130.0, 9999.0));
+        assert_eq!(orbit.target, Orbit::default().target);
+        let distance = orbit.position().distance(orbit.target);
+        assert!((distance - Orbit::default().distance).abs() < 1e-9);
+        assert!(orbit.pitch_rad < std::f64::consts::FRAC_PI_2);
+    }
+
+    #[test]
+    fn looking_around_keeps_the_eye() {
+        let mut orbit = Orbit::default();
+        let before = orbit.position();
+        orbit.look(DVec2::new(40.0, -25.0));
+        assert!(close(orbit.position(), before));
+        assert!(!close(orbit.target, Orbit::default().target));
+    }
+
+    #[test]
+    fn panning_carries_the_target_with_the_pointer() {
+        let mut orbit = Orbit::default();
+        let grabbed = orbit.target;
+        orbit.pan(DVec2::new(30.0, -12.0), SIZE);
+        let at = orbit.eye().project(grabbed, SIZE).unwrap();
+        assert!((at - DVec2::new(430.0, 288.0)).length() < 1e-6);
+    }
+
+    #[test]
+    fn dolly_keeps_what_is_under_the_pointer() {
+        let mut orbit = Orbit::default();
+        let pointer = DVec2::new(150.0, 420.0);
+        let under = orbit.eye().unproject(pointer, orbit.distance, SIZE);
+        orbit.dolly(0.5, pointer, SIZE);
+        assert!((orbit.distance - 2.5).abs() < 1e-12);
+        assert!((orbit.eye().project(under, SIZE).unwrap() - pointer).length() < 1e-6);
+    }
+
+    #[test]
+    fn flying_forward_approaches_what_is_ahead() {
+        let mut orbit = Orbit::default();
+        let before = orbit.position();
+        let ahead = orbit.eye().forward();
+        orbit.fly(DVec3::new(0.0, 0.0, 0.1));
+        assert!(close(orbit.position(), before + ahead * 0.5));
+    }
+
+    #[test]
+    fn an_orbit_taken_from_its_own_eye_is_the_same() {
+        let orbit = Orbit::default();
+        let again = Orbit::from_eye(&orbit.eye(), orbit.distance);
+        assert!(close(again.target, orbit.target));
+        assert!((again.yaw_rad - orbit.yaw_rad).abs() < 1e-12);
+        assert!((again.pitch_rad - orbit.pitch_rad).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_move_starts_and_ends_where_it_says_and_takes_the_short_way() {
+        let from = Orbit {
+            yaw_rad: 3.0,
+            ..Orbit::default()
+        };
+        let to = Orbit {
+            yaw_rad: -3.0,
+            distance: 1.0,
+            ..from
+        };
+        let on_the_way = OrbitMove {
+            from,
+            to,
+            start_secs: 10.0,
+        };
+        assert_eq!(on_the_way.at(10.0), (from, true));
+        assert_eq!(on_the_way.at(10.25), (to, false));
+        let (middle, moving) = on_the_way.at(10.1);
+        assert!(moving && middle.yaw_rad.abs() > 3.0);
+    }
+
+    #[test]
+    fn the_default_view_has_the_cloud_and_the_first_camera_on_the_picture() {
+        let bounds = SceneBounds {
+            centre: DVec3::new(0.2, 0.1, 4.0),
+            radius: 2.0,
+            floor_y: 1.0,
+            depth: 4.0,
+        };
+        let orbit = Orbit::fit(&bounds, DVec3::ZERO);
+        assert!(orbit.position().y < 0.0, "above the first camera");
+        assert!(orbit.position().z < 0.0, "behind the first camera");
+        for point in [DVec3::ZERO, bounds.centre, bounds.centre + DVec3::Z] {
+            let at = orbit.eye().project(point, SIZE).unwrap();
+            assert!(
+                at.x > 40.0 && at.x < 760.0 && at.y > 40.0 && at.y < 560.0,
+                "{at}"
+            );
+        }
+    }
+
+    #[test]
+    fn axis_views_look_along_their_axis() {
+        let orbit = Orbit::default();
+        assert!(close(orbit.along(Axis::X).eye().forward(), -DVec3::X));
+        assert!(close(orbit.along(Axis::Z).eye().forward(), DVec3::Z));
+        assert!(orbit.along(Axis::Y).eye().forward().y > 0.99);
+    }
+}

@@ -1,0 +1,116 @@
+//! Points into the visibility buffer: one compute thread a pixel of the frame.
+
+use wgpu::ShaderStages;
+
+use super::{bind_group, bind_group_layout, compute_pipeline, pipeline_layout};
+use super::{storage, storage_mut, uniform, uniform_buffer};
+use crate::viewport::gpu_data::PointUniforms;
+use crate::viewport::wgsl;
+
+/// How the nearest point of a pixel is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RasterPath {
+    /// One 64-bit maximum.
+    Atomic64,
+    /// Two passes of 32-bit maxima; writes the same words, for devices without 64-bit atomics.
+    TwoPass32,
+}
+
+impl RasterPath {
+    /// Features of the 64-bit path.
+    pub const ATOMIC64_FEATURES: wgpu::Features =
+        wgpu::Features::SHADER_INT64.union(wgpu::Features::SHADER_INT64_ATOMIC_MIN_MAX);
+
+    /// The fastest path that a device supports.
+    pub fn best(features: wgpu::Features) -> Self {
+        if features.contains(Self::ATOMIC64_FEATURES) {
+            Self::Atomic64
+        } else {
+            Self::TwoPass32
+        }
+    }
+}
+
+/// Uniforms of one frame drawn in one view.
+pub struct PointsData {
+    uniforms: wgpu::Buffer,
+    cells: [u32; 2],
+}
+
+/// Pipelines of the point pass.
+pub struct PointsPass {
+    layout: wgpu::BindGroupLayout,
+    pipelines: Vec<wgpu::ComputePipeline>,
+}
+
+impl PointsPass {
+    /// Compiles the pipelines of a path, which the device must support.
+    pub fn new(device: &wgpu::Device, path: RasterPath) -> Self {
+        let layout = bind_group_layout(
+            device,
+            "PointsPass::layout",
+            &[
+                uniform(0, ShaderStages::COMPUTE),
+                storage(1, ShaderStages::COMPUTE),
+                storage_mut(2, ShaderStages::COMPUTE),
+            ],
+        );
+        let pipeline_layout = pipeline_layout(device, "PointsPass::pipeline_layout", &[&layout]);
+        let (file, entry_points): (_, &[&str]) = match path {
+            RasterPath::Atomic64 => ("points_u64.wgsl", &["raster"]),
+            RasterPath::TwoPass32 => ("points_u32.wgsl", &["raster_depth", "raster_id"]),
+        };
+        let module = wgsl::module(device, file);
+        let pipelines = entry_points
+            .iter()
+            .map(|entry| {
+                compute_pipeline(
+                    device,
+                    "PointsPass::pipeline",
+                    &pipeline_layout,
+                    (&module, entry),
+                )
+            })
+            .collect();
+        Self { layout, pipelines }
+    }
+
+    /// Room for the uniforms of a view.
+    pub fn data(device: &wgpu::Device) -> PointsData {
+        PointsData {
+            uniforms: uniform_buffer::<PointUniforms>(device, "PointsPass::uniforms"),
+            cells: [0; 2],
+        }
+    }
+
+    /// Takes the uniforms of the next draw.
+    pub fn upload(queue: &wgpu::Queue, data: &mut PointsData, uniforms: &PointUniforms) {
+        queue.write_buffer(&data.uniforms, 0, bytemuck::bytes_of(uniforms));
+        data.cells = uniforms.grid.map(|n| n.div_ceil(uniforms.stride));
+    }
+
+    /// Draws one frame's positions into a visibility buffer that was cleared before.
+    pub fn draw(
+        &self,
+        device: &wgpu::Device,
+        pass: &mut wgpu::ComputePass<'_>,
+        data: &PointsData,
+        [positions, visibility]: [&wgpu::Buffer; 2],
+    ) {
+        let group = bind_group(
+            device,
+            "PointsPass::bind_group",
+            &self.layout,
+            &[
+                data.uniforms.as_entire_binding(),
+                positions.as_entire_binding(),
+                visibility.as_entire_binding(),
+            ],
+        );
+        pass.set_bind_group(0, &group, &[]);
+        for pipeline in &self.pipelines {
+            pass.set_pipeline(pipeline);
+            pass.dispatch_workgroups(data.cells[0].div_ceil(64), data.cells[1], 1);
+        }
+    }
+}

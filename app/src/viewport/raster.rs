@@ -1,0 +1,190 @@
+//! The point and resolve passes on the CPU, word for word: what the GPU must agree with.
+
+use glam::{IVec2, Mat4, Vec2, Vec3, Vec4};
+
+use super::frame_data::{FrameData, Quantiser, unpack_flags};
+use super::gpu_data::PointUniforms;
+
+struct Splat {
+    centre: Vec2,
+    low: IVec2,
+    high: IVec2,
+    per_reach: Vec2,
+    word: u64,
+}
+
+/// `[H, W]` of `depth bits << 32 | id`, zero where nothing is drawn.
+pub fn rasterize(frame: &FrameData, uniforms: &PointUniforms) -> Vec<u64> {
+    let [width, height] = uniforms.size_px;
+    let mut visibility = vec![0; width as usize * height as usize];
+    let stride = uniforms.stride as usize;
+    for row in (0..frame.height).step_by(stride) {
+        for column in (0..frame.width).step_by(stride) {
+            let pixel = row * frame.width + column;
+            if let Some(splat) = splat_of(frame.positions[pixel], pixel as u32, uniforms) {
+                draw(&splat, uniforms, &mut visibility);
+            }
+        }
+    }
+    visibility
+}
+
+fn splat_of([x, y, z, w]: [u16; 4], pixel: u32, uniforms: &PointUniforms) -> Option<Splat> {
+    let [valid, slope, edge] = unpack_flags(w).map(u32::from);
+    let required = uniforms.required_valid;
+    if valid & required != required || edge > uniforms.max_edge {
+        return None;
+    }
+    let unit = Quantiser::unit([x, y, z]).extend(1.0);
+    let clip = Mat4::from_cols_array_2d(&uniforms.clip_from_unit) * unit;
+    if clip.w < uniforms.near {
+        return None;
+    }
+    let size = Vec2::from_array(uniforms.size_px.map(|n| n as f32));
+    let centre = screen_px(clip, size);
+    let extent = footprint_px(unit, clip, (slope, uniforms));
+    let corner = (centre - 0.5 * (extent - 1.0)).floor();
+    if (corner + extent).cmple(Vec2::ZERO).any() || corner.cmpge(size).any() {
+        return None;
+    }
+    let depth = (uniforms.near / clip.w).to_bits();
+    Some(Splat {
+        centre,
+        low: corner.max(Vec2::ZERO).as_ivec2(),
+        high: (corner + extent).min(size).as_ivec2(),
+        per_reach: if is_round(extent, uniforms) {
+            2.0 / extent
+        } else {
+            Vec2::ZERO
+        },
+        word: (u64::from(depth) << 32) | u64::from(uniforms.id_base | pixel),
+    })
+}
+
+fn screen_px(clip: Vec4, size: Vec2) -> Vec2 {
+    Vec2::new(clip.x / clip.w * 0.5 + 0.5, 0.5 - clip.y / clip.w * 0.5) * size
+}
+
+fn footprint_px(unit: Vec4, clip: Vec4, (slope, uniforms): (u32, &PointUniforms)) -> Vec2 {
+    if uniforms.fixed_px > 0.0 {
+        return Vec2::splat(uniforms.fixed_px);
+    }
+    let stride = uniforms.stride as f32;
+    let spacing = Vec4::from_array(uniforms.spacing_from_unit).dot(unit);
+    let mut px = Vec2::splat(spacing * uniforms.spacing_to_px * stride / clip.w);
+    if slope > 0 {
+        let stretch = (0.5 * slope as f32 - 1.5).exp2();
+        let step = (unit.truncate() - Vec3::from_array(uniforms.camera_in_unit))
+            * (stretch * stride / uniforms.source_focal_px);
+        let clip_from_unit = Mat4::from_cols_array_2d(&uniforms.clip_from_unit);
+        let moved = clip + clip_from_unit * step.extend(0.0);
+        if moved.w > uniforms.near {
+            let size = Vec2::from_array(uniforms.size_px.map(|n| n as f32));
+            let shift = screen_px(moved, size) - screen_px(clip, size);
+            px += 0.8 * shift.abs();
+        }
+    }
+    let grown = px.map(|px| px * if px > 5.0 { 1.45 } else { uniforms.closing });
+    (grown - 0.05)
+        .ceil()
+        .clamp(Vec2::ONE, Vec2::splat(uniforms.max_px))
+}
+
+fn is_round(extent: Vec2, uniforms: &PointUniforms) -> bool {
+    if uniforms.fixed_px > 0.0 {
+        extent.x > 2.0
+    } else {
+        extent.cmpgt(Vec2::splat(6.0)).all()
+    }
+}
+
+fn draw(splat: &Splat, uniforms: &PointUniforms, visibility: &mut [u64]) {
+    for y in splat.low.y..splat.high.y {
+        for x in splat.low.x..splat.high.x {
+            let offset = (Vec2::new(x as f32, y as f32) + 0.5 - splat.centre) * splat.per_reach;
+            if offset.length_squared() <= 1.0 {
+                let at = y as usize * uniforms.size_px[0] as usize + x as usize;
+                visibility[at] = visibility[at].max(splat.word);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use glam::DVec3;
+
+    use super::*;
+
+    fn uniforms() -> PointUniforms {
+        PointUniforms {
+            clip_from_unit: Mat4::IDENTITY.to_cols_array_2d(),
+            spacing_from_unit: [0.0; 4],
+            camera_in_unit: [0.0; 3],
+            eye_in_unit: [0.0; 3],
+            source_focal_px: 1.0,
+            closing: 1.0,
+            grid: [1, 1],
+            size_px: [8, 8],
+            id_base: 0,
+            stride: 1,
+            required_valid: 1,
+            max_edge: 127,
+            spacing_to_px: 1.0,
+            fixed_px: 1.0,
+            max_px: 5.0,
+            near: 0.5,
+        }
+    }
+
+    fn frame(flags: u8) -> FrameData {
+        FrameData {
+            width: 1,
+            height: 1,
+            quantiser: Quantiser {
+                centre: DVec3::ZERO,
+                scale: 1.0,
+            },
+            positions: vec![[32767, 32767, 32767, u16::from(flags)]],
+            colours: vec![[255; 4]],
+            spacing_from_world: (DVec3::ZERO, 0.0),
+            camera_centre: DVec3::ZERO,
+            focal_px: 1.0,
+        }
+    }
+
+    fn covered(uniforms: &PointUniforms) -> usize {
+        let words = rasterize(&frame(1), uniforms);
+        words.iter().filter(|w| **w != 0).count()
+    }
+
+    #[test]
+    fn footprints_have_the_area_of_their_size() {
+        let sized = |fixed_px| {
+            covered(&PointUniforms {
+                fixed_px,
+                ..uniforms()
+            })
+        };
+        assert_eq!([1.0, 2.0].map(sized), [1, 4]);
+        // The point lies on a corner of four pixels; a disc of 4 px there covers 12.
+        assert_eq!(sized(4.0), 12);
+    }
+
+    #[test]
+    fn points_that_lack_a_required_bit_are_not_drawn() {
+        let words = rasterize(&frame(0), &uniforms());
+        assert!(words.iter().all(|w| *w == 0));
+    }
+
+    #[test]
+    fn a_points_depth_is_near_over_distance() {
+        let words = rasterize(&frame(1), &uniforms());
+        let depths: Vec<f32> = words
+            .iter()
+            .filter(|w| **w != 0)
+            .map(|w| f32::from_bits((w >> 32) as u32))
+            .collect();
+        assert_eq!(depths, [0.5]);
+    }
+}

@@ -1,0 +1,302 @@
+//! The widget: input to state, state to picture.
+
+use std::sync::Arc;
+
+use egui::{Key, PointerButton, Role, Sense, Ui, WidgetInfo};
+use egui_wgpu::RenderState;
+use glam::{DVec2, DVec3};
+use one4d_engine::scene::Scene4d;
+
+use super::bounds::SceneBounds;
+use super::callback::{ShownFrame, ViewportCallback, ViewportResources};
+use super::eye::Eye;
+use super::gizmo::gizmo_ui;
+use super::options::{Overlay, Palette};
+use super::picking::Pick;
+use super::renderer::PictureEye;
+use super::scene_lines::Fade;
+use super::state::ViewportState;
+
+/// Distance change per point of scrolling, natural logarithm.
+const DOLLY_PER_POINT: f64 = 0.0035;
+/// Flight per second as a share of the distance to the target.
+const FLY_PER_SECOND: f64 = 0.9;
+
+/// What a view needs besides its state.
+pub struct ViewportInput<'a> {
+    /// Tells views apart that are on screen together.
+    pub view_id: egui::Id,
+    /// The scene to show.
+    pub scene: Option<&'a Arc<Scene4d>>,
+    /// The frame to show.
+    pub frame_idx: usize,
+    /// Colours, from the theme.
+    pub palette: &'a Palette,
+    /// The window's renderer.
+    pub render_state: &'a RenderState,
+    /// Moves arrive at once.
+    pub reduced_motion: bool,
+}
+
+/// What happened in a view.
+pub struct ViewportResponse {
+    /// The widget's own response.
+    pub response: egui::Response,
+    /// The frame on the picture; another than asked for while that one is on its way.
+    pub shown_frame: Option<usize>,
+    /// The frame asked for is on its way; the picture keeps the last true one.
+    pub loading: bool,
+    /// The point that was double-clicked, in the frame that was shown then.
+    pub picked: Option<(Pick, DVec3)>,
+    /// Why nothing can be shown, for people.
+    pub problem: Option<String>,
+}
+
+/// Shows a scene in all of the available space and applies orbit, pan, dolly and flight to `state`.
+///
+/// Left drag orbits, middle or Shift + left drag pans, the wheel dollies towards the pointer, right
+/// drag looks around and W A S D Q E fly meanwhile, double click focuses a point.
+pub fn viewport_ui(
+    ui: &mut Ui,
+    state: &mut ViewportState,
+    input: &ViewportInput<'_>,
+) -> ViewportResponse {
+    let size = ui.available_size().max(egui::Vec2::splat(1.0));
+    let (rect, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
+    response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "3D view"));
+
+    if let (Some(scene), false) = (input.scene, state.fitted) {
+        state.fit(scene);
+    }
+    let mut out = ViewportResponse {
+        response,
+        shown_frame: None,
+        loading: false,
+        picked: None,
+        problem: None,
+    };
+    let mut renderer = input.render_state.renderer.write();
+    let resources = match ViewportResources::of(&mut renderer, input.render_state, ui.ctx()) {
+        Ok(resources) => resources,
+        Err(error) => {
+            out.problem = Some(format!("the 3D view could not start: {error}"));
+            return out;
+        }
+    };
+    let bounds = choose_frame(resources, input, &mut out);
+    let shown = resources.shown(input.view_id);
+    let scale = ui.ctx().pixels_per_point();
+    let place = Place {
+        rect,
+        size_px: resources
+            .fitting_size([rect.width(), rect.height()].map(|v| (v * scale).round() as u32)),
+    };
+    finish_pick(ui, state, resources, (input, &mut out));
+    control(ui, state, &out.response, (&place, shown.as_ref(), &bounds));
+    follow_motion(ui, state, input.reduced_motion);
+    let eye = current_eye(state, shown.as_ref());
+    let picture_eye = PictureEye {
+        eye,
+        near: bounds.near(),
+        fade: Fade::under(state.orbit.target, state.orbit.distance, bounds.floor_y),
+    };
+    if out.response.double_clicked_by(PointerButton::Primary)
+        && let Some(pointer) = out.response.interact_pointer_pos()
+    {
+        let at = place.to_px(pointer).max(DVec2::ZERO).as_uvec2().to_array();
+        resources.start_pick(input.render_state, input.view_id, at, picture_eye.near);
+        ui.ctx().request_repaint();
+    }
+    drop(renderer);
+
+    let callback = ViewportCallback {
+        view_id: input.view_id,
+        size_px: place.size_px,
+        eye: picture_eye,
+        options: state.options,
+        palette: *input.palette,
+        bounds,
+        through_camera: state.look_through && shown.is_some(),
+        shown,
+    };
+    ui.painter()
+        .add(egui_wgpu::Callback::new_paint_callback(rect, callback));
+    if state.options.overlays.has(Overlay::Axes)
+        && let Some(axis) = gizmo_ui(ui, rect, &eye, input.palette)
+    {
+        state.look_along(axis, ui.input(|i| i.time));
+        ui.ctx().request_repaint();
+    }
+    out
+}
+
+fn follow_motion(ui: &Ui, state: &mut ViewportState, reduced_motion: bool) {
+    let now_secs = if reduced_motion {
+        f64::INFINITY
+    } else {
+        ui.input(|i| i.time)
+    };
+    if state.advance(now_secs) {
+        ui.ctx().request_repaint();
+    }
+}
+
+/// Where the picture lies in the window.
+struct Place {
+    rect: egui::Rect,
+    size_px: [u32; 2],
+}
+
+impl Place {
+    /// Window points to pixels of the picture.
+    fn to_px(&self, at: egui::Pos2) -> DVec2 {
+        let offset = at - self.rect.min;
+        self.scaled(offset)
+    }
+
+    fn scaled(&self, offset: egui::Vec2) -> DVec2 {
+        DVec2::new(
+            f64::from(offset.x / self.rect.width()) * f64::from(self.size_px[0]),
+            f64::from(offset.y / self.rect.height()) * f64::from(self.size_px[1]),
+        )
+    }
+}
+
+/// Asks for the wanted frame; keeps the last one of the same scene while it is on its way.
+fn choose_frame(
+    resources: &mut ViewportResources,
+    input: &ViewportInput<'_>,
+    out: &mut ViewportResponse,
+) -> SceneBounds {
+    let memory = resources.memory.entry(input.view_id).or_default();
+    let Some(scene) = input.scene else {
+        memory.shown = None;
+        return EMPTY_BOUNDS;
+    };
+    let frame_idx = input.frame_idx.min(scene.num_frames.saturating_sub(1));
+    let resident = resources.uploads.want(scene, frame_idx);
+    out.loading = resident.frame.is_none() && resident.problem.is_none();
+    out.problem = resident.problem;
+    match resident.frame {
+        Some(frame) => {
+            memory.shown = Some(ShownFrame {
+                scene: Arc::clone(scene),
+                frame_idx,
+                frame,
+            });
+        }
+        None if memory
+            .shown
+            .as_ref()
+            .is_some_and(|s| !Arc::ptr_eq(&s.scene, scene)) =>
+        {
+            memory.shown = None;
+        }
+        None => {}
+    }
+    out.shown_frame = memory.shown.as_ref().map(|s| s.frame_idx);
+    resident.bounds
+}
+
+/// An empty view has a grid of a few units.
+const EMPTY_BOUNDS: SceneBounds = SceneBounds {
+    centre: DVec3::new(0.0, 0.0, 3.0),
+    radius: 1.5,
+    floor_y: 1.0,
+    depth: 3.0,
+};
+
+fn current_eye(state: &ViewportState, shown: Option<&ShownFrame>) -> Eye {
+    shown
+        .and_then(|s| state.camera_eye(&s.scene, s.frame_idx))
+        .unwrap_or_else(|| state.orbit.eye())
+}
+
+fn finish_pick(
+    ui: &Ui,
+    state: &mut ViewportState,
+    resources: &mut ViewportResources,
+    (input, out): (&ViewportInput<'_>, &mut ViewportResponse),
+) {
+    if !resources.is_picking(input.view_id) {
+        return;
+    }
+    // Runs the map callbacks that are due; an error here means a lost device, reported elsewhere.
+    let _ = input.render_state.device.poll(wgpu::PollType::Poll);
+    if let Some((pick, shown)) = resources.finish_pick(input.view_id) {
+        let points = shown.scene.frame_points(pick.frame_idx);
+        let first = (pick.row * shown.scene.width + pick.column) * 3;
+        let point = DVec3::from_array([0, 1, 2].map(|i| f64::from(points[first + i])));
+        if !state.look_through {
+            state.focus_point(point, ui.input(|i| i.time));
+        }
+        out.picked = Some((pick, point));
+    }
+    ui.ctx().request_repaint();
+}
+
+/// Applies the pointer and, during flight, the keyboard.
+fn control(
+    ui: &Ui,
+    state: &mut ViewportState,
+    response: &egui::Response,
+    (place, shown, bounds): (&Place, Option<&ShownFrame>, &SceneBounds),
+) {
+    let drag = response.drag_delta();
+    let drag_points = DVec2::new(f64::from(drag.x), f64::from(drag.y));
+    let scroll = wheel(ui, response);
+    let flying = response.dragged_by(PointerButton::Secondary);
+    let moved = drag != egui::Vec2::ZERO && response.dragged();
+    if !moved && scroll == 0.0 && !flying {
+        return;
+    }
+    if let Some(eye) = shown.and_then(|s| state.camera_eye(&s.scene, s.frame_idx)) {
+        state.leave_camera(&eye, bounds.depth);
+    }
+    // A hand on the controls ends a move that is under way.
+    state.motion = None;
+    let orbit = &mut state.orbit;
+    let shift = ui.input(|i| i.modifiers.shift);
+    if flying {
+        orbit.look(drag_points);
+        let seconds = f64::from(ui.input(|i| i.stable_dt)).min(0.1);
+        orbit.fly(flight(ui) * seconds * FLY_PER_SECOND);
+        ui.ctx().request_repaint();
+    } else if response.dragged_by(PointerButton::Middle)
+        || (shift && response.dragged_by(PointerButton::Primary))
+    {
+        orbit.pan(place.scaled(drag), place.size_px);
+    } else if response.dragged_by(PointerButton::Primary) {
+        orbit.turn(drag_points);
+    }
+    if scroll != 0.0
+        && let Some(pointer) = response.hover_pos()
+    {
+        let factor = (-scroll * DOLLY_PER_POINT).exp();
+        orbit.dolly(factor, place.to_px(pointer), place.size_px);
+    }
+}
+
+/// Wheel and pinch over the view, in points of scrolling.
+fn wheel(ui: &Ui, response: &egui::Response) -> f64 {
+    if !response.hovered() {
+        return 0.0;
+    }
+    ui.input(|i| {
+        let pinch = f64::from(i.zoom_delta()).ln() / DOLLY_PER_POINT;
+        f64::from(i.smooth_scroll_delta.y) + pinch
+    })
+}
+
+/// Right, up and forward from W A S D Q E; Shift is four times faster.
+fn flight(ui: &Ui) -> DVec3 {
+    ui.input(|i| {
+        let axis = |plus, minus| f64::from(i.key_down(plus)) - f64::from(i.key_down(minus));
+        let direction = DVec3::new(
+            axis(Key::D, Key::A),
+            axis(Key::E, Key::Q),
+            axis(Key::W, Key::S),
+        );
+        direction.normalize_or_zero() * if i.modifiers.shift { 4.0 } else { 1.0 }
+    })
+}

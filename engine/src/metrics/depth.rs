@@ -1,0 +1,215 @@
+//! Depth errors after alignment.
+
+use serde::{Deserialize, Serialize};
+
+use crate::geometry::robust::{median, weighted_median};
+
+/// Aligned depth below this counts as this where a logarithm or quotient is taken.
+const MIN_DEPTH: f64 = 1e-5;
+
+/// What is fitted to the ground truth before errors are measured: `s * predicted + t`.
+///
+/// One fit serves all pixels that are measured together, in general a whole sequence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DepthAlignment {
+    /// Nothing: `s = 1, t = 0`. For metric predictions.
+    None,
+    /// `s = median(truth) / median(predicted)`.
+    MedianScale,
+    /// `s` by least squares: `sum p g / sum p^2`.
+    Scale,
+    /// `s` that minimises `sum |s p - g|`, exactly: the median of `g / p` with weights `p`.
+    ScaleL1,
+    /// `s` and `t` by least squares.
+    ScaleShift,
+    /// `s` and `t` that minimise `sum |s p + t - g|`, to convergence.
+    ScaleShiftL1,
+}
+
+impl DepthAlignment {
+    /// For people: "median scale".
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::MedianScale => "median scale",
+            Self::Scale => "scale, least squares",
+            Self::ScaleL1 => "scale, L1",
+            Self::ScaleShift => "scale and shift, least squares",
+            Self::ScaleShiftL1 => "scale and shift, L1",
+        }
+    }
+}
+
+/// Depth errors over the pixels of a sequence, `d` aligned prediction, `g` ground truth.
+///
+/// Definitions as in the evaluation of MonST3R (Junyi42/monst3r, dust3r/depth_eval.py @ 574cc77).
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DepthScores {
+    /// What was fitted first.
+    pub alignment: DepthAlignment,
+    /// Fitted scale.
+    pub scale: f64,
+    /// Fitted shift, units of the truth.
+    pub shift: f64,
+    /// `mean |d - g| / g`; 0 and up, lower is better.
+    pub abs_rel: f64,
+    /// `mean (d - g)^2 / g`; units of the truth, lower is better.
+    pub sq_rel: f64,
+    /// `sqrt mean (d - g)^2`; units of the truth, lower is better.
+    pub rmse: f64,
+    /// `sqrt mean (ln d - ln g)^2`; lower is better.
+    pub log_rmse: f64,
+    /// Share of pixels with `max(d / g, g / d) < 1.25^k`, k = 1, 2, 3; 0..1, higher is better.
+    pub delta: [f64; 3],
+    /// Pixels measured.
+    pub pixels: usize,
+    /// Measured share of the pixels that have ground truth; 0..1.
+    pub coverage: f64,
+}
+
+/// Pixels with both a prediction and ground truth.
+#[derive(Clone, Debug, Default)]
+pub struct DepthPairs {
+    pairs: Vec<(f64, f64)>,
+    with_truth: usize,
+}
+
+impl DepthPairs {
+    /// Pairs where the truth is finite, positive and passes `keep` (by index).
+    ///
+    /// A pixel without a finite prediction counts against [`DepthScores::coverage`] only.
+    pub fn new(predicted: &[f32], truth: &[f32], keep: impl Fn(usize) -> bool) -> Self {
+        let mut found = Self::default();
+        for (i, (&p, &g)) in predicted.iter().zip(truth).enumerate() {
+            if g.is_finite() && g > 0.0 && keep(i) {
+                found.with_truth += 1;
+                if p.is_finite() {
+                    found.pairs.push((f64::from(p), f64::from(g)));
+                }
+            }
+        }
+        found
+    }
+
+    /// Errors after alignment; `None` if there is no pixel to measure or the fit has no answer.
+    pub fn scores(&self, alignment: DepthAlignment) -> Option<DepthScores> {
+        let (scale, shift) = self.fit(alignment)?;
+        let n = self.pairs.len() as f64;
+        let (mut abs_rel, mut sq_rel, mut square, mut log_square) = (0.0, 0.0, 0.0, 0.0);
+        let mut within = [0_usize; 3];
+        for &(p, g) in &self.pairs {
+            let d = scale * p + shift;
+            let error = d - g;
+            abs_rel += error.abs() / g;
+            sq_rel += error * error / g;
+            square += error * error;
+            let log_ratio = d.max(MIN_DEPTH).ln() - g.ln();
+            log_square += log_ratio * log_ratio;
+            for (k, count) in within.iter_mut().enumerate() {
+                let bound = (k + 1) as f64 * 1.25_f64.ln();
+                *count += usize::from(log_ratio.abs() < bound);
+            }
+        }
+        Some(DepthScores {
+            alignment,
+            scale,
+            shift,
+            abs_rel: abs_rel / n,
+            sq_rel: sq_rel / n,
+            rmse: (square / n).sqrt(),
+            log_rmse: (log_square / n).sqrt(),
+            delta: within.map(|count| count as f64 / n),
+            pixels: self.pairs.len(),
+            coverage: n / self.with_truth as f64,
+        })
+    }
+
+    /// Scale and shift of an alignment; `None` without pairs or without a finite answer.
+    pub fn fit(&self, alignment: DepthAlignment) -> Option<(f64, f64)> {
+        if self.pairs.is_empty() {
+            return None;
+        }
+        let (scale, shift) = match alignment {
+            DepthAlignment::None => (1.0, 0.0),
+            DepthAlignment::MedianScale => (self.median_scale()?, 0.0),
+            DepthAlignment::Scale => (self.least_squares_scale(), 0.0),
+            DepthAlignment::ScaleL1 => (self.l1_scale()?, 0.0),
+            DepthAlignment::ScaleShift => self.least_squares_line(),
+            DepthAlignment::ScaleShiftL1 => self.l1_line(),
+        };
+        (scale.is_finite() && shift.is_finite()).then_some((scale, shift))
+    }
+
+    fn median_scale(&self) -> Option<f64> {
+        let mut predicted: Vec<f64> = self.pairs.iter().map(|p| p.0).collect();
+        let mut truth: Vec<f64> = self.pairs.iter().map(|p| p.1).collect();
+        Some(median(&mut truth)? / median(&mut predicted)?)
+    }
+
+    fn least_squares_scale(&self) -> f64 {
+        let (pg, pp) = self
+            .pairs
+            .iter()
+            .fold((0.0, 0.0), |(pg, pp), (p, g)| (pg + p * g, pp + p * p));
+        pg / pp
+    }
+
+    fn l1_scale(&self) -> Option<f64> {
+        // |s p - g| = |p| |s - g / p|, so the minimiser is a weighted median.
+        let mut ratios: Vec<(f64, f64)> = self
+            .pairs
+            .iter()
+            .filter(|(p, _)| *p != 0.0)
+            .map(|(p, g)| (g / p, p.abs()))
+            .collect();
+        weighted_median(&mut ratios)
+    }
+
+    /// A constant prediction has no slope: its shift alone is fitted.
+    fn least_squares_line(&self) -> (f64, f64) {
+        let n = self.pairs.len() as f64;
+        let (sum_p, sum_g) = self
+            .pairs
+            .iter()
+            .fold((0.0, 0.0), |(a, b), (p, g)| (a + p, b + g));
+        let (mean_p, mean_g) = (sum_p / n, sum_g / n);
+        let (pg, pp) = self.pairs.iter().fold((0.0, 0.0), |(pg, pp), (p, g)| {
+            let p = p - mean_p;
+            (pg + p * (g - mean_g), pp + p * p)
+        });
+        let scale = if pp > 0.0 { pg / pp } else { 0.0 };
+        (scale, mean_g - scale * mean_p)
+    }
+
+    /// For each slope the best shift is the median of the rests, and the loss that remains is
+    /// convex in the slope: golden section, from a bracket that grows until it holds the minimum.
+    fn l1_line(&self) -> (f64, f64) {
+        let mut rests = vec![0.0; self.pairs.len()];
+        let mut loss = |scale: f64| {
+            for (rest, (p, g)) in rests.iter_mut().zip(&self.pairs) {
+                *rest = g - scale * p;
+            }
+            let shift = median(&mut rests).unwrap_or(0.0);
+            (rests.iter().map(|r| (r - shift).abs()).sum::<f64>(), shift)
+        };
+        let start = self.least_squares_line().0;
+        let mut reach = 0.5 * start.abs() + 1e-3;
+        let at_start = loss(start).0;
+        while reach < 1e9 && loss(start - reach).0.min(loss(start + reach).0) < at_start {
+            reach *= 2.0;
+        }
+        let shrink = (5.0_f64.sqrt() - 1.0) / 2.0;
+        let (mut low, mut high) = (start - reach, start + reach);
+        while high - low > 1e-10 * (low.abs() + high.abs() + 1e-9) {
+            let (left, right) = (high - shrink * (high - low), low + shrink * (high - low));
+            if loss(left).0 <= loss(right).0 {
+                high = right;
+            } else {
+                low = left;
+            }
+        }
+        let scale = f64::midpoint(low, high);
+        (scale, loss(scale).1)
+    }
+}

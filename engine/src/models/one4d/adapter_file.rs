@@ -1,0 +1,181 @@
+//! The adapter file: low-rank pairs, links and the XYZ entrance, with what they were made for.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use serde::{Deserialize, Serialize};
+
+use super::config::{AdapterConfig, Coupling, XyzInput};
+use super::dialects::normalise_lora_names;
+use crate::models::wan::WanConfig;
+use crate::nn::Weights;
+use crate::{Error, Result};
+
+/// Key under which the description stands in the file's metadata.
+const META_KEY: &str = "one4d_adapters";
+/// Largest header that is read, bytes; the format's own limit.
+const HEADER_LIMIT: u64 = 100_000_000;
+
+/// What an adapter file says about itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AdapterMeta {
+    /// Shape of the adapters.
+    pub adapters: AdapterConfig,
+    /// Name of the base model.
+    pub base_model: String,
+    /// Hash of the base weights.
+    pub base_hash: String,
+    /// How pointmaps were brought into the codec's range.
+    pub normalisation: String,
+    /// Training steps behind the file.
+    pub training_step: u64,
+}
+
+/// An opened adapter file.
+pub struct AdapterFile {
+    /// Its description; `None` in files of other programs.
+    pub meta: Option<AdapterMeta>,
+    /// Its tensors under our names.
+    pub weights: Weights,
+    path: PathBuf,
+}
+
+impl AdapterFile {
+    /// Opens a file, also one in another program's naming.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] if it is no safetensors file or its description cannot be read.
+    pub fn open(path: &Path, dtype: DType, device: &Device) -> Result<Self> {
+        let native = Weights::from_files(&[path], dtype, device)?;
+        let meta = match metadata(path)?.remove(META_KEY) {
+            Some(text) => Some(serde_json::from_str(&text).map_err(|error| {
+                Error::format(path, format!("unreadable adapter description: {error}"))
+            })?),
+            None => None,
+        };
+        let weights = match meta {
+            Some(_) => native,
+            None => translated(path, &native.names(), dtype, device)?,
+        };
+        Ok(Self {
+            meta,
+            weights,
+            path: path.to_owned(),
+        })
+    }
+
+    /// Shape of the adapters: as described, else as the tensors' names and shapes show.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if the file holds no adapters of a known coupling.
+    pub fn config(&self, base: &WanConfig) -> Result<AdapterConfig> {
+        let xyz_input = XyzInput::of_file(base, &self.weights)?;
+        if let Some(meta) = &self.meta {
+            return Ok(AdapterConfig {
+                xyz_input,
+                ..meta.adapters.clone()
+            });
+        }
+        let names = self.weights.names();
+        let rank = |coupling: Coupling| {
+            let branch = coupling.branches().last()?;
+            let name = format!("blocks.0.self_attn.q.lora_A.{branch}.weight");
+            self.weights.shape(&name)?.first().copied()
+        };
+        let joint = match self.weights.shape("domain_embeddings") {
+            Some(_) => Coupling::Spatial,
+            None => Coupling::Channel,
+        };
+        let (coupling, rank) = [Coupling::Decoupled, joint]
+            .into_iter()
+            .find_map(|coupling| Some((coupling, rank(coupling)?)))
+            .ok_or_else(|| {
+                Error::weights(
+                    &self.path,
+                    "no adapters of the RGB and XYZ branches in this file",
+                )
+            })?;
+        Ok(AdapterConfig {
+            coupling,
+            rank,
+            alpha: rank as f64,
+            linked_blocks: linked_blocks(&names),
+            xyz_input,
+        })
+    }
+}
+
+/// Blocks that names like `links.7.rgb_from_xyz.weight` speak of, ascending.
+fn linked_blocks(names: &[String]) -> Vec<usize> {
+    let index = |name: &String| name.strip_prefix("links.")?.split('.').next()?.parse().ok();
+    let mut blocks: Vec<usize> = names.iter().filter_map(index).collect();
+    blocks.sort_unstable();
+    blocks.dedup();
+    blocks
+}
+
+/// The file's tensors under our names; alphas are folded into B.
+fn translated(path: &Path, names: &[String], dtype: DType, device: &Device) -> Result<Weights> {
+    let file = Weights::from_files(&[path], dtype, device)?;
+    let mut tensors = HashMap::new();
+    for renamed in normalise_lora_names(names) {
+        let load = |name: &str| -> Result<Tensor> {
+            let shape = file.shape(name).unwrap_or_default();
+            file.get(&shape, name, crate::nn::Init::Const(0.0))
+        };
+        let mut tensor = load(&renamed.theirs)?;
+        if let Some(alpha) = &renamed.alpha {
+            let rank = tensor.dims().get(1).copied().unwrap_or(1).max(1);
+            let alpha = load(alpha)?.to_dtype(DType::F32)?.flatten_all()?.get(0)?;
+            tensor = (tensor * (f64::from(alpha.to_scalar::<f32>()?) / rank as f64))?;
+        }
+        tensors.insert(renamed.ours, tensor);
+    }
+    Ok(Weights::from_tensors(tensors, path, dtype, device))
+}
+
+/// The string map in the head of a safetensors file.
+fn metadata(path: &Path) -> Result<HashMap<String, String>> {
+    #[derive(Deserialize)]
+    struct Header {
+        #[serde(rename = "__metadata__", default)]
+        metadata: HashMap<String, String>,
+    }
+    let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+    let mut length = [0; 8];
+    file.read_exact(&mut length)
+        .map_err(|e| Error::io(path, e))?;
+    let length = u64::from_le_bytes(length).min(HEADER_LIMIT);
+    let mut text = Vec::new();
+    file.take(length)
+        .read_to_end(&mut text)
+        .map_err(|e| Error::io(path, e))?;
+    let header: Header = serde_json::from_slice(&text)
+        .map_err(|e| Error::format(path, format!("unreadable safetensors header: {e}")))?;
+    Ok(header.metadata)
+}
+
+/// Writes adapters with their description; the file is complete under its name or not there.
+///
+/// # Errors
+/// [`Error::Io`] if the folder cannot be written.
+pub fn save_adapters(
+    path: &Path,
+    tensors: &BTreeMap<String, Tensor>,
+    meta: &AdapterMeta,
+) -> Result<()> {
+    let text = serde_json::to_string(meta)
+        .map_err(|e| Error::invalid("adapter description", e.to_string()))?;
+    let head = HashMap::from([(META_KEY.to_owned(), text)]);
+    let bytes = safetensors::serialize(tensors, Some(head))
+        .map_err(|e| Error::format(path, format!("cannot be written: {e}")))?;
+    let folder = path.parent().filter(|p| !p.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(|e| Error::io(path, e))?;
+    file.write_all(&bytes).map_err(|e| Error::io(path, e))?;
+    file.persist(path).map_err(|e| Error::io(path, e.error))?;
+    Ok(())
+}

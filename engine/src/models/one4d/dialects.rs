@@ -1,0 +1,172 @@
+//! Names of low-rank tensors as different programs write them.
+
+use crate::models::wan::keys::DIFFUSERS;
+
+/// Prefixes that say nothing; several may stand before one name.
+const PREFIXES: [&str; 5] = [
+    "base_model.model.",
+    "model.",
+    "diffusion_model.",
+    "transformer.",
+    "dit.",
+];
+/// Prefixes of names whose dots became underscores.
+const FLAT_PREFIXES: [&str; 2] = ["lora_unet__", "lora_unet_"];
+/// Endings of the first and of the second matrix.
+const SIDES: [(&str, &str); 6] = [
+    (".lora_A", "lora_A"),
+    (".lora_B", "lora_B"),
+    (".lora_down", "lora_A"),
+    (".lora_up", "lora_B"),
+    (".lora.down", "lora_A"),
+    (".lora.up", "lora_B"),
+];
+
+/// A tensor under our name, with the tensor that holds its alpha.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RenamedLora {
+    /// Name in the file.
+    pub theirs: String,
+    /// Our name.
+    pub ours: String,
+    /// Name in the file of the alpha to be folded into this tensor; only for B.
+    pub alpha: Option<String>,
+}
+
+/// Brings names of kohya, VideoX-Fun, DiffSynth, PEFT, diffusers and ComfyUI files to ours:
+/// `blocks.{i}.{module}.lora_{A,B}.{branch}.weight`.
+///
+/// Names that are of none of these kinds stay as they are, so that loading names them as unexpected.
+/// Alpha tensors are not listed by themselves.
+pub fn normalise_lora_names(names: &[String]) -> Vec<RenamedLora> {
+    let alphas: Vec<(&String, String)> = names
+        .iter()
+        .filter_map(|name| Some((name, module_name(name.strip_suffix(".alpha")?))))
+        .collect();
+    let is_alpha = |name: &String| alphas.iter().any(|(alpha, _)| *alpha == name);
+    let listed = names.iter().filter(|name| !is_alpha(name));
+    listed
+        .map(|name| {
+            let Some((module, side, branch)) = parts(name) else {
+                return RenamedLora {
+                    theirs: name.clone(),
+                    ours: strip_prefixes(name).to_owned(),
+                    alpha: None,
+                };
+            };
+            let own_alpha = || alphas.iter().find(|(_, of)| *of == module);
+            let alpha = (side == "lora_B").then(own_alpha).flatten();
+            RenamedLora {
+                theirs: name.clone(),
+                ours: format!("{module}.{side}{branch}.weight"),
+                alpha: alpha.map(|(name, _)| (*name).clone()),
+            }
+        })
+        .collect()
+}
+
+/// Module, side and `.branch` of a low-rank tensor's name.
+fn parts(name: &str) -> Option<(String, &'static str, String)> {
+    let stem = name.strip_suffix(".weight")?;
+    let (at, from, side) = SIDES
+        .iter()
+        .find_map(|&(from, side)| Some((stem.rfind(from)?, from, side)))?;
+    let (module, rest) = (stem.get(..at)?, stem.get(at + from.len()..)?);
+    let branch = match rest {
+        "" | ".default" => String::new(),
+        branch => branch.to_owned(),
+    };
+    Some((module_name(module), side, branch))
+}
+
+fn strip_prefixes(name: &str) -> &str {
+    let mut rest = name;
+    while let Some(shorter) = PREFIXES.iter().find_map(|prefix| rest.strip_prefix(prefix)) {
+        rest = shorter;
+    }
+    rest
+}
+
+/// Our name of a module.
+fn module_name(name: &str) -> String {
+    if let Some(flat) = FLAT_PREFIXES
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
+    {
+        return unflatten(flat);
+    }
+    DIFFUSERS.ours(strip_prefixes(name))
+}
+
+/// `blocks_0_self_attn_q` to `blocks.0.self_attn.q`. Module names hold underscores of their own, so
+/// the flat forms of all known modules are compared instead of splitting.
+fn unflatten(flat: &str) -> String {
+    let inner = flat
+        .strip_prefix("blocks_")
+        .and_then(|rest| rest.split_once('_'));
+    let known = |inner: &str| {
+        let modules = DIFFUSERS.block.iter().map(|(ours, _)| *ours);
+        modules
+            .into_iter()
+            .find(|ours| ours.replace('.', "_") == inner)
+    };
+    match inner.and_then(|(index, inner)| Some((index, known(inner)?))) {
+        Some((index, module)) => format!("blocks.{index}.{module}"),
+        None => flat.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ours(names: &[&str]) -> Vec<RenamedLora> {
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        normalise_lora_names(&names)
+    }
+
+    #[test]
+    fn every_dialect_comes_to_one_name() {
+        let same = [
+            "blocks.0.self_attn.q.lora_A.weight",
+            "lora_unet_blocks_0_self_attn_q.lora_down.weight",
+            "lora_unet__blocks_0_self_attn_q.lora_down.weight",
+            "blocks.0.self_attn.q.lora_A.default.weight",
+            "diffusion_model.blocks.0.self_attn.q.lora_down.weight",
+            "transformer.blocks.0.attn1.to_q.lora_A.weight",
+            "base_model.model.blocks.0.self_attn.q.lora.down.weight",
+        ];
+        for name in same {
+            assert_eq!(ours(&[name])[0].ours, same[0], "{name}");
+        }
+    }
+
+    #[test]
+    fn branches_and_modules_with_underscores_survive() {
+        let name = "base_model.model.blocks.12.attn2.add_k_proj.lora_B.xyz.weight";
+        let expected = "blocks.12.cross_attn.k_img.lora_B.xyz.weight";
+        assert_eq!(ours(&[name])[0].ours, expected);
+        let flat = "lora_unet_blocks_3_cross_attn_k_img.lora_up.weight";
+        assert_eq!(
+            ours(&[flat])[0].ours,
+            "blocks.3.cross_attn.k_img.lora_B.weight"
+        );
+    }
+
+    #[test]
+    fn an_alpha_belongs_to_the_second_matrix_of_its_module() {
+        let renamed = ours(&[
+            "lora_unet_blocks_0_ffn_0.lora_down.weight",
+            "lora_unet_blocks_0_ffn_0.lora_up.weight",
+            "lora_unet_blocks_0_ffn_0.alpha",
+            "links.7.rgb_from_xyz.weight",
+        ]);
+        assert_eq!(renamed.len(), 3);
+        assert_eq!(renamed[0].alpha, None);
+        assert_eq!(
+            renamed[1].alpha.as_deref(),
+            Some("lora_unet_blocks_0_ffn_0.alpha")
+        );
+        assert_eq!(renamed[2].ours, "links.7.rgb_from_xyz.weight");
+    }
+}

@@ -1,0 +1,187 @@
+//! A linear layer with low-rank adapters, one a branch, over one read of the base weight.
+
+use candle_core::Tensor;
+
+use super::{Init, Linear, Weights, composed};
+use crate::{Error, Result, kernels};
+
+#[derive(Clone, Debug)]
+struct LowRank {
+    /// `[K, I]`.
+    a: Tensor,
+    /// `[O, K]`.
+    b: Tensor,
+}
+
+/// `y_m = W x_m + b + scale * B_m (A_m x_m)` for the rows of every branch `m`.
+///
+/// Without adapters it is its base. With `M` adapters the base is frozen, and the rows of the
+/// batch are ordered by branch, the same number of rows each.
+#[derive(Clone, Debug)]
+pub struct LoraLinear {
+    base: Linear,
+    adapters: Vec<LowRank>,
+    scale: f64,
+}
+
+impl From<Linear> for LoraLinear {
+    fn from(base: Linear) -> Self {
+        Self {
+            base,
+            adapters: Vec::new(),
+            scale: 1.0,
+        }
+    }
+}
+
+impl LoraLinear {
+    /// Reads the base layer: `weight` `[out, in]`, `bias` `[out]`.
+    pub fn new(in_features: usize, out_features: usize, weights: &Weights) -> Result<Self> {
+        Ok(Linear::new(in_features, out_features, weights)?.into())
+    }
+
+    /// The frozen layer.
+    pub fn base(&self) -> &Linear {
+        &self.base
+    }
+
+    /// Reads `lora_A.{branch}.weight` `[rank, I]` and `lora_B.{branch}.weight` `[O, rank]` of every
+    /// branch and freezes the base. A starts random, B at zero: a new adapter changes nothing.
+    pub fn attach(
+        &mut self,
+        branches: &[&str],
+        rank: usize,
+        scale: f64,
+        weights: &Weights,
+    ) -> Result<()> {
+        let (out_features, in_features) = self.base.weight.dims2()?;
+        let (a, b) = (weights.pp("lora_A"), weights.pp("lora_B"));
+        self.adapters = branches
+            .iter()
+            .map(|branch| {
+                Ok(LowRank {
+                    a: a.pp(branch)
+                        .get(&[rank, in_features], "weight", Init::Kaiming)?,
+                    b: b.pp(branch)
+                        .get(&[out_features, rank], "weight", Init::Const(0.0))?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        self.scale = scale;
+        self.base.weight = self.base.weight.detach();
+        self.base.bias = self.base.bias.as_ref().map(Tensor::detach);
+        Ok(())
+    }
+
+    /// # Shapes
+    /// - `x`: `[R, N, I]`, rows ordered by branch; returns `[R, N, O]`
+    ///
+    /// # Errors
+    /// [`Error::Shape`] for another width, or rows that do not divide among the branches.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (rows, _tokens, in_features) = x.dims3()?;
+        let branches = self.adapters.len();
+        if branches == 0 {
+            return self.base.forward(x);
+        }
+        let (weight, bias) = (&self.base.weight, self.base.bias.as_ref());
+        if !rows.is_multiple_of(branches) || in_features != weight.dim(1)? {
+            let required = format!("[a multiple of {branches}, N, {}]", weight.dim(1)?);
+            return Err(Error::shape(
+                "input of a layer with adapters",
+                required,
+                x.dims(),
+            ));
+        }
+        let a: Vec<&Tensor> = self.adapters.iter().map(|adapter| &adapter.a).collect();
+        let b: Vec<&Tensor> = self.adapters.iter().map(|adapter| &adapter.b).collect();
+        let (a, b) = (Tensor::stack(&a, 0)?, Tensor::stack(&b, 0)?); // [M, K, I], [M, O, K]
+        if !kernels::accept(&[x, weight, bias.unwrap_or(weight), &a, &b]) {
+            return composed::lora_linear(x, (weight, bias), (&a, &b), self.scale);
+        }
+        let fused = kernels::lora::LoraLinear {
+            weight: weight.contiguous()?,
+            bias: bias.map(Tensor::contiguous).transpose()?,
+            scale: self.scale as f32,
+        };
+        Ok(x.contiguous()?.apply_op3(&a, &b, fused)?) // [R, N, O]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{DType, Device, Var};
+
+    use super::*;
+    use crate::nn::ParamStore;
+
+    fn values(x: &Tensor) -> Result<Vec<f32>> {
+        Ok(x.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    #[test]
+    fn a_fresh_adapter_is_the_base_and_each_branch_sees_its_own() -> Result<()> {
+        let store = ParamStore::default();
+        let weights = Weights::fresh(&store, 1, DType::F32, &Device::Cpu);
+        let base = Linear::new(6, 5, &weights)?;
+        let mut layer = LoraLinear::from(base.clone());
+        layer.attach(&["rgb", "xyz"], 2, 0.5, &weights)?;
+        let x = Tensor::randn(0f32, 1.0, (4, 3, 6), &Device::Cpu)?;
+        let plain = base.forward(&x)?;
+        assert_eq!(values(&layer.forward(&x)?)?, values(&plain)?);
+
+        let vars = store.vars();
+        let (a, b): (&Var, &Var) = (&vars["lora_A.xyz.weight"], &vars["lora_B.xyz.weight"]);
+        b.set(&Tensor::randn(0f32, 1.0, (5, 2), &Device::Cpu)?)?;
+        let change = (layer.forward(&x)? - &plain)?;
+        assert!(values(&change.narrow(0, 0, 2)?)?.iter().all(|v| *v == 0.0));
+        let product = (b.as_tensor().matmul(a.as_tensor())? * 0.5)?; // [O, I]
+        let expected = composed::linear(&x.narrow(0, 2, 2)?, &product, None)?;
+        let error = (change.narrow(0, 2, 2)? - expected)?.abs()?.max_all()?;
+        assert!(error.to_scalar::<f32>()? < 1e-5);
+        Ok(())
+    }
+
+    #[test]
+    fn the_fused_form_and_its_gradients_equal_the_composed() -> Result<()> {
+        let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu);
+        let store = ParamStore::default();
+        let weights = Weights::fresh(&store, 1, DType::F32, &Device::Cpu);
+        let mut layer = LoraLinear::from(Linear {
+            weight: random(&[5, 6])?,
+            bias: Some(random(&[5])?),
+        });
+        layer.attach(&["rgb", "xyz"], 3, 0.7, &weights)?;
+        let x = Var::from_tensor(&random(&[4, 7, 6])?)?;
+        let mut arguments = vec![x.clone()];
+        for branch in ["rgb", "xyz"] {
+            let (a, b) = (
+                format!("lora_A.{branch}.weight"),
+                format!("lora_B.{branch}.weight"),
+            );
+            let b = store.vars()[&b].clone();
+            b.set(&random(&[5, 3])?)?;
+            arguments.extend([store.vars()[&a].clone(), b]);
+        }
+        let stacked = |i: usize| Tensor::stack(&[arguments[i].as_tensor(), &arguments[i + 2]], 0);
+        let base = (&layer.base.weight, layer.base.bias.as_ref());
+        let pair = (&stacked(1)?, &stacked(2)?);
+        let composed = composed::lora_linear(&x, base, pair, layer.scale)?;
+        let fused = layer.forward(&x)?;
+        let close = |a: &Tensor, b: &Tensor| -> Result<bool> {
+            Ok((a - b)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-4)
+        };
+        assert!(close(&fused, &composed)?);
+        let towards = random(&[4, 7, 5])?;
+        let of_fused = (fused * &towards)?.sum_all()?.backward()?;
+        let of_composed = (composed * &towards)?.sum_all()?.backward()?;
+        for (index, var) in arguments.iter().enumerate() {
+            let (Some(a), Some(b)) = (of_fused.get(var), of_composed.get(var)) else {
+                panic!("argument {index} has no gradient");
+            };
+            assert!(close(a, b)?, "argument {index}");
+            assert!(a.abs()?.max_all()?.to_scalar::<f32>()? > 0.0);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! A model against procedural clips that it never saw.
+
+use serde_json::{Value, json};
+
+use super::{Model, Observed, ObservedClip, Request, Settled, Stopwatch, generate_from, save};
+use crate::eval::{EvalTask, SyntheticEval, TaskInput, run_synthetic};
+use crate::job::{JobCtx, JobSink, Progress};
+use crate::scene::Scene4d;
+use crate::worker::{EvalRequest, Output};
+use crate::{Error, Result};
+
+/// Runs every task on every clip and returns the table.
+///
+/// # Errors
+/// Those of rendering, generating and writing.
+pub(super) fn synthetic(
+    model: &Model,
+    base: &Request,
+    request: &EvalRequest,
+    ctx: &JobCtx,
+) -> Result<Output> {
+    let settled = Settled::of(base, model)?;
+    let eval = SyntheticEval {
+        clips: request.clips,
+        seed: request.seed,
+        frames: settled.frames,
+        height: model.manifest.height,
+        width: model.manifest.width,
+        world: request.world,
+        tasks: EvalTask::ALL.to_vec(),
+    };
+    if let Some(out) = &request.out {
+        save::check_writable(out)?;
+    }
+    let report = run_synthetic(
+        &eval,
+        &mut |input| predict(model, base, settled, input, ctx),
+        ctx,
+    )?;
+    let mut files = Vec::new();
+    if let Some(out) = &request.out {
+        report.write(out)?;
+        files = vec![out.join("eval.json"), out.join("eval.txt")];
+    }
+    let value: Value = serde_json::from_str(&report.to_json()?)
+        .map_err(|e| Error::invalid("evaluation report", e.to_string()))?;
+    let rows: Vec<Value> = report
+        .rows
+        .iter()
+        .map(|(task, method, row)| json!({ "task": task, "method": method.label(), "scores": row }))
+        .collect();
+    Ok(Output {
+        files,
+        report: json!({
+            "model": model.manifest.name,
+            "model_hash": model.hash,
+            "trained_steps": model.manifest.trained_steps,
+            "settled": settled,
+            "eval": value["eval"],
+            "protocol": report.protocol,
+            "rows": rows,
+            "text": report.to_text(),
+        }),
+    })
+}
+
+/// Progress of the stages inside one clip would hide that of the evaluation.
+struct Quiet;
+
+impl JobSink for Quiet {
+    fn progress(&self, _progress: Progress) {}
+}
+
+fn predict(
+    model: &Model,
+    base: &Request,
+    settled: Settled,
+    input: &TaskInput<'_>,
+    ctx: &JobCtx,
+) -> Result<Scene4d> {
+    let spec = input.clip.spec;
+    let bytes = spec.height * spec.width * 3;
+    let frame = |at: usize| input.clip.rgb[at * bytes..(at + 1) * bytes].to_vec();
+    let clip = ObservedClip {
+        frames: input.observed.iter().map(|&at| (at, frame(at))).collect(),
+        num_frames: spec.frames,
+    };
+    let request = Request {
+        observed: Observed::Nothing,
+        prompt: input.clip.caption.clone(),
+        seed: input.seed,
+        ..base.clone()
+    };
+    let settled = Settled {
+        seed: input.seed,
+        ..settled
+    };
+    let quiet = ctx.with_sink(std::sync::Arc::new(Quiet));
+    generate_from(
+        model,
+        &request,
+        settled,
+        &clip,
+        &mut Stopwatch::default(),
+        &quiet,
+    )
+}

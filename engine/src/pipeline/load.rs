@@ -1,0 +1,192 @@
+//! A model in memory: manifest, codec, text encoder and denoiser of one bundle folder.
+
+use std::io::{Read as _, Seek as _, SeekFrom};
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device};
+use sha2::{Digest as _, Sha256};
+
+use super::{BundleManifest, CodecSpec, TextSpec};
+use crate::job::{JobCtx, Stage};
+use crate::models::byte_text::ByteTextEncoder;
+use crate::models::linear_codec::LinearCodec;
+use crate::models::one4d::One4d;
+use crate::models::wan::vae::{WanVae, WanVaeConfig};
+use crate::models::{Denoiser, TextEncoder, VideoVae};
+use crate::nn::Weights;
+use crate::{Error, Result};
+
+/// Folder of the bundled model inside an assets folder.
+const BUNDLED: &str = "mini";
+
+/// A loaded model.
+pub struct Model {
+    /// Its manifest.
+    pub manifest: BundleManifest,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Hash of its weight files.
+    pub hash: String,
+    /// Device of its tensors.
+    pub device: Device,
+    /// Pixels to latents and back.
+    pub codec: Box<dyn VideoVae>,
+    /// Prompt to rows.
+    pub text: Box<dyn TextEncoder>,
+    /// Velocities of both branches.
+    pub denoiser: Box<dyn Denoiser>,
+}
+
+impl Model {
+    /// Loads a bundle; nothing is kept of one that does not load whole.
+    ///
+    /// # Errors
+    /// [`Error::Io`] for files that are not there, [`Error::Format`] for a manifest that cannot be read,
+    /// [`Error::Weights`] naming every tensor that is missing, unexpected or misshapen.
+    pub fn load(folder: &Path, device: &Device, ctx: &JobCtx) -> Result<Self> {
+        let manifest = BundleManifest::read(folder)?;
+        let file = |name: &str| -> Result<PathBuf> { inside(folder, name) };
+        ctx.step(Stage::Load, 0, 3)?;
+        let mut hash = WeightsHash::default();
+        let codec: Box<dyn VideoVae> = match &manifest.codec {
+            CodecSpec::LinearPatch {
+                file: name,
+                channels,
+            } => {
+                let path = file(name)?;
+                hash.add_file(&path)?;
+                let codec = LinearCodec::load(&path, device)?;
+                if codec.latent_channels() != *channels {
+                    return Err(Error::weights(
+                        &path,
+                        format!(
+                            "{} channels, the manifest says {channels}",
+                            codec.latent_channels()
+                        ),
+                    ));
+                }
+                Box::new(codec)
+            }
+            CodecSpec::WanVae { file: name } => {
+                let path = file(name)?;
+                hash.add_file(&path)?;
+                let weights = Weights::from_files(&[&path], DType::F32, device)?;
+                let vae = WanVae::new(&WanVaeConfig::default(), &weights)?;
+                weights.finish()?;
+                Box::new(vae)
+            }
+        };
+        ctx.step(Stage::Load, 1, 3)?;
+        let TextSpec::Umt5Bytes { file: name, .. } = &manifest.text;
+        let path = file(name)?;
+        hash.add_file(&path)?;
+        let text = ByteTextEncoder::load(&manifest.text, &path, device)?;
+        ctx.step(Stage::Load, 2, 3)?;
+        let (base, adapters) = (
+            file(&manifest.denoiser.base)?,
+            file(&manifest.denoiser.adapters)?,
+        );
+        hash.add_file(&base)?;
+        hash.add_file(&adapters)?;
+        let base_weights = Weights::from_files(&[&base], DType::F32, device)?;
+        let denoiser = One4d::load(&manifest.denoiser, &base_weights, &adapters, device)?;
+        ctx.step(Stage::Load, 3, 3)?;
+        Ok(Self {
+            hash: hash.hex(),
+            folder: folder.to_owned(),
+            device: device.clone(),
+            codec,
+            text: Box::new(text),
+            denoiser: Box::new(denoiser),
+            manifest,
+        })
+    }
+}
+
+/// A file of the bundle; a manifest must not point outside its folder.
+fn inside(folder: &Path, name: &str) -> Result<PathBuf> {
+    let plain = Path::new(name).components().count() == 1 && !name.starts_with('.');
+    if !plain {
+        let reason = format!("`{name}` is no file name inside the model folder");
+        return Err(Error::format(folder.join("model.json"), reason));
+    }
+    let path = folder.join(name);
+    if path.is_file() {
+        Ok(path)
+    } else {
+        Err(Error::weights(
+            &path,
+            "the model folder lacks this weight file; restore it or train it with `one4d train`",
+        ))
+    }
+}
+
+/// Folder of the model that ships with the program.
+///
+/// Looked for in `ONE4D_ASSETS`, beside the program, above it (a build folder inside the
+/// repository), and in the working folder.
+///
+/// # Errors
+/// [`Error::Weights`] naming where it should be.
+pub fn bundled_model() -> Result<PathBuf> {
+    asset(BUNDLED, "model.json").ok_or_else(|| {
+        Error::weights(
+            Path::new("assets").join(BUNDLED),
+            "the bundled model was not found; set ONE4D_ASSETS to the assets folder, \
+             or choose a model with --model",
+        )
+    })
+}
+
+/// Path of a bundled asset, where it can be found; `probe` is a file that must lie in it.
+pub fn asset(name: &str, probe: &str) -> Option<PathBuf> {
+    let mut roots: Vec<PathBuf> = Vec::new();
+    roots.extend(std::env::var_os("ONE4D_ASSETS").map(PathBuf::from));
+    if let Ok(program) = std::env::current_exe() {
+        roots.extend(
+            program
+                .ancestors()
+                .skip(1)
+                .map(|folder| folder.join("assets")),
+        );
+    }
+    roots.push(PathBuf::from("assets"));
+    roots.push(Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets"));
+    let found = roots.into_iter().map(|root| root.join(name));
+    found.into_iter().find(|path| path.join(probe).is_file())
+}
+
+/// SHA-256 over the length, the first and the last mebibyte of each file: tells models apart
+/// without reading tens of gigabytes.
+#[derive(Default)]
+struct WeightsHash(Sha256);
+
+impl WeightsHash {
+    const WINDOW_BYTES: u64 = 1 << 20;
+
+    fn add_file(&mut self, path: &Path) -> Result<()> {
+        let io = |error| Error::io(path, error);
+        let mut file = std::fs::File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        self.0.update(length.to_le_bytes());
+        let last = length
+            .saturating_sub(Self::WINDOW_BYTES)
+            .max(Self::WINDOW_BYTES);
+        for start in [0, last].into_iter().filter(|&start| start < length) {
+            file.seek(SeekFrom::Start(start)).map_err(io)?;
+            let mut window = Vec::new();
+            file.by_ref()
+                .take(Self::WINDOW_BYTES)
+                .read_to_end(&mut window)
+                .map_err(io)?;
+            self.0.update(&window);
+        }
+        Ok(())
+    }
+
+    fn hex(self) -> String {
+        let digest = self.0.finalize();
+        let first = digest.first_chunk().copied().unwrap_or_default();
+        format!("{:016x}", u64::from_be_bytes(first))
+    }
+}

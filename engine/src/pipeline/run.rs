@@ -1,0 +1,344 @@
+//! From a request to a scene: media, condition, text, sample, decode, optimise.
+
+use std::time::Instant;
+
+use candle_core::{DType, Device, Tensor};
+use serde::Serialize;
+
+use super::observe::{ClipSize, ObservedClip, observe};
+use super::{Model, Request};
+use crate::conditioning;
+use crate::job::{JobCtx, Preview, Stage};
+use crate::models::DenoiserInputs;
+use crate::postopt::{self, PointmapClip, SolveOptions};
+use crate::sampler::{self, Latents, SamplerSettings, SolverKind};
+use crate::scene::{Plane, Points, ScaleTag, Scene4d, SceneMeta};
+use crate::{Error, Result};
+
+/// Pointmap coordinates beyond this lie on the wall of the normalisation box and are not fitted.
+const CLIPPED: f32 = 0.98;
+
+/// Seconds that a stage took.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct StageTime {
+    /// The stage.
+    pub stage: Stage,
+    /// Wall-clock seconds.
+    pub secs: f64,
+}
+
+/// Measures the stages of one run.
+pub struct Stopwatch {
+    started: Instant,
+    stages: Vec<StageTime>,
+}
+
+impl Default for Stopwatch {
+    fn default() -> Self {
+        Self {
+            started: Instant::now(),
+            stages: Vec::new(),
+        }
+    }
+}
+
+impl Stopwatch {
+    /// Ends the running stage and starts the next.
+    pub fn lap(&mut self, stage: Stage) {
+        let secs = self.started.elapsed().as_secs_f64();
+        self.stages.push(StageTime { stage, secs });
+        self.started = Instant::now();
+    }
+
+    /// Stages that are over, in order.
+    pub fn stages(&self) -> &[StageTime] {
+        &self.stages
+    }
+}
+
+/// Numbers of a run, settled from the request and the model's defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Settled {
+    /// Frames, `4k + 1`.
+    pub frames: usize,
+    /// Denoising steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance: f64,
+    /// Time shift of the schedule.
+    pub shift: f64,
+    /// Seed of the noise.
+    pub seed: u64,
+}
+
+impl Settled {
+    /// Fills in the model's defaults and checks the limits.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the number and what would be accepted.
+    pub fn of(request: &Request, model: &Model) -> Result<Self> {
+        let defaults = model.manifest.sampling;
+        let settled = Self {
+            frames: request.frames.unwrap_or(model.manifest.frames),
+            steps: request.steps.unwrap_or(defaults.steps),
+            guidance: request.guidance.unwrap_or(defaults.guidance),
+            shift: defaults.shift,
+            seed: request.seed,
+        };
+        let longest = model.manifest.frames;
+        if settled.frames % 4 != 1 || settled.frames > longest {
+            return Err(Error::invalid(
+                format!("{} frames", settled.frames),
+                format!("this model takes 1, 5, 9, .. up to {longest} frames"),
+            ));
+        }
+        if !(1..=1000).contains(&settled.steps) {
+            return Err(Error::invalid(
+                format!("{} steps", settled.steps),
+                "between 1 and 1000 are possible",
+            ));
+        }
+        if !(settled.guidance.is_finite() && (0.0..=50.0).contains(&settled.guidance)) {
+            return Err(Error::invalid(
+                format!("guidance {}", settled.guidance),
+                "between 0 and 50 is possible; 1 switches guidance off",
+            ));
+        }
+        Ok(settled)
+    }
+}
+
+/// A generated scene with the times of its stages.
+pub struct Generated {
+    /// The scene.
+    pub scene: Scene4d,
+    /// What was settled before the run.
+    pub settled: Settled,
+}
+
+/// Runs every stage but loading and saving.
+///
+/// # Errors
+/// The stage's own; [`Error::NonFinite`] if the model diverged; [`Error::Cancelled`].
+pub fn generate(
+    model: &Model,
+    request: &Request,
+    watch: &mut Stopwatch,
+    ctx: &JobCtx,
+) -> Result<Generated> {
+    let settled = Settled::of(request, model)?;
+    let size = ClipSize {
+        frames: settled.frames,
+        height: model.manifest.height,
+        width: model.manifest.width,
+    };
+    let clip = observe(&request.observed, size, ctx)?;
+    watch.lap(Stage::Media);
+    let scene = generate_from(model, request, settled, &clip, watch, ctx)?;
+    Ok(Generated { scene, settled })
+}
+
+/// Runs the stages after media; the harness of `eval` enters here with frames of its own.
+///
+/// # Errors
+/// As [`generate`].
+pub fn generate_from(
+    model: &Model,
+    request: &Request,
+    settled: Settled,
+    clip: &ObservedClip,
+    watch: &mut Stopwatch,
+    ctx: &JobCtx,
+) -> Result<Scene4d> {
+    let inputs = inputs(model, request, settled, clip, watch, ctx)?;
+    let latents = sample(model, settled, &inputs, ctx)?;
+    watch.lap(Stage::Sample);
+    ctx.step(Stage::Decode, 0, 2)?;
+    let rgb = finite(model.codec.decode(&latents.rgb, ctx)?, "the RGB branch")?;
+    ctx.step(Stage::Decode, 1, 2)?;
+    let xyz = finite(model.codec.decode(&latents.xyz, ctx)?, "the XYZ branch")?;
+    ctx.step(Stage::Decode, 2, 2)?;
+    watch.lap(Stage::Decode);
+    let scene = build_scene(model, request, settled, clip, (&rgb, &xyz), ctx)?;
+    watch.lap(Stage::Optimise);
+    Ok(scene)
+}
+
+/// Mask, condition latents and text rows: everything the denoiser is given beside noise.
+fn inputs(
+    model: &Model,
+    request: &Request,
+    settled: Settled,
+    clip: &ObservedClip,
+    watch: &mut Stopwatch,
+    ctx: &JobCtx,
+) -> Result<DenoiserInputs> {
+    let (height, width) = (model.manifest.height, model.manifest.width);
+    ctx.step(Stage::Condition, 0, 1)?;
+    let video = Tensor::from_vec(
+        clip.planar(height * width),
+        (1, 3, clip.num_frames, height, width),
+        &model.device,
+    )?;
+    let placed = conditioning::encode_known_frames(&*model.codec, &video, &clip.known(), ctx)?;
+    ctx.step(Stage::Condition, 1, 1)?;
+    watch.lap(Stage::Condition);
+    ctx.step(Stage::Text, 0, 1)?;
+    let mut rows = vec![model.text.encode(&request.prompt)?];
+    if settled.guidance != 1.0 {
+        rows.push(model.text.encode(&request.negative_prompt)?);
+    }
+    ctx.step(Stage::Text, 1, 1)?;
+    watch.lap(Stage::Text);
+    Ok(DenoiserInputs {
+        text: Tensor::cat(&rows, 0)?, // [R, S, E]
+        mask: placed.mask,
+        condition: placed.condition,
+        image: None,
+    })
+}
+
+/// Integrates both branches from noise, showing a frame of every step's guess.
+fn sample(
+    model: &Model,
+    settled: Settled,
+    inputs: &DenoiserInputs,
+    ctx: &JobCtx,
+) -> Result<Latents> {
+    let (batch, channels, frames, height, width) = inputs.condition.dims5()?;
+    let shape = [batch, channels, frames, height, width];
+    let noise = sampler::draw_noise(settled.seed, shape, &model.device)?;
+    let settings = SamplerSettings {
+        solver: SolverKind::Euler,
+        steps: settled.steps,
+        shift: settled.shift,
+        guidance: settled.guidance,
+    };
+    let mut show = |step: usize, guess: &Latents| -> Result<()> {
+        let frame = model.codec.preview(&guess.rgb, ctx)?; // [1, 3, 1, H, W]
+        let (_, _, _, height, width) = frame.dims5()?;
+        ctx.preview(Preview {
+            step,
+            width,
+            height,
+            rgb: to_srgb(&frame)?,
+        });
+        Ok(())
+    };
+    sampler::sample(&*model.denoiser, &noise, inputs, &settings, ctx, &mut show)
+}
+
+/// Solves the cameras and puts everything into a scene.
+fn build_scene(
+    model: &Model,
+    request: &Request,
+    settled: Settled,
+    clip: &ObservedClip,
+    (rgb, xyz): (&Tensor, &Tensor),
+    ctx: &JobCtx,
+) -> Result<Scene4d> {
+    let (_, _, num_frames, height, width) = rgb.dims5()?;
+    let points = interleaved(xyz)?;
+    let valid = postopt::box_validity(&points, CLIPPED);
+    let solution = postopt::solve(
+        &PointmapClip {
+            points: &points,
+            valid: Some(&valid),
+            confidence: None,
+            frames: num_frames,
+            height,
+            width,
+        },
+        &SolveOptions::default(),
+        ctx,
+    )?;
+    let scene = Scene4d {
+        num_frames,
+        height,
+        width,
+        rgb: Plane::new(to_srgb(rgb)?),
+        points: Points::F32(Plane::new(solution.points)),
+        valid: Plane::new(solution.valid),
+        confidence: None,
+        depth: Some(Plane::new(solution.depth)),
+        cameras: Some(solution.cameras.into()),
+        scene_flow: None,
+        dynamic: None,
+        meta: SceneMeta {
+            title: title(request),
+            fps: model.manifest.fps,
+            scale: ScaleTag::UpToScale,
+            prompt: Some(request.prompt.clone()).filter(|prompt| !prompt.is_empty()),
+            seed: Some(request.seed),
+            model: Some(model.manifest.name.clone()),
+            model_hash: Some(model.hash.clone()),
+            settings: serde_json::json!({ "request": request, "settled": settled }),
+            flags: solution.flags,
+            observed: clip.frames.iter().map(|(at, _)| *at).collect(),
+        },
+    };
+    scene.check()?;
+    Ok(scene)
+}
+
+/// A title for people: the prompt's beginning, or what was observed.
+fn title(request: &Request) -> String {
+    const LONGEST: usize = 60;
+    let prompt = request.prompt.trim();
+    if prompt.is_empty() {
+        return match &request.observed {
+            super::Observed::Nothing => "Untitled scene".to_owned(),
+            super::Observed::Frames(frames) => frames
+                .first()
+                .and_then(|frame| frame.path.file_stem())
+                .map_or_else(
+                    || "Untitled scene".to_owned(),
+                    |n| n.to_string_lossy().into_owned(),
+                ),
+            super::Observed::Video(path) => path.file_stem().map_or_else(
+                || "Untitled scene".to_owned(),
+                |n| n.to_string_lossy().into_owned(),
+            ),
+        };
+    }
+    let mut title: String = prompt.chars().take(LONGEST).collect();
+    if prompt.chars().count() > LONGEST {
+        title.push('…');
+    }
+    title
+}
+
+/// Refuses a result with more than 1 % of non-finite values and replaces fewer by 0.
+fn finite(tensor: Tensor, stage: &str) -> Result<Tensor> {
+    let total = tensor.elem_count();
+    let shape = tensor.dims().to_vec();
+    let mut values = tensor
+        .to_device(&Device::Cpu)?
+        .flatten_all()?
+        .to_vec1::<f32>()?;
+    let count = values.iter().filter(|v| !v.is_finite()).count();
+    if count * 100 > total {
+        return Err(Error::NonFinite {
+            stage: stage.to_owned(),
+            count,
+            total,
+        });
+    }
+    for value in values.iter_mut().filter(|v| !v.is_finite()) {
+        *value = 0.0;
+    }
+    Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+}
+
+/// `[1, 3, T, H, W]` to `[T, H, W, 3]`.
+fn interleaved(video: &Tensor) -> Result<Vec<f32>> {
+    let last = video.squeeze(0)?.permute((1, 2, 3, 0))?; // [T, H, W, 3]
+    Ok(last.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+/// `[1, 3, T, H, W]` in `[-1, 1]` to `[T, H, W, 3]` sRGB bytes.
+fn to_srgb(video: &Tensor) -> Result<Vec<u8>> {
+    let values = interleaved(video)?;
+    let byte = |v: f32| ((v.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8;
+    Ok(values.into_iter().map(byte).collect())
+}

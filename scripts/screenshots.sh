@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# Takes the pictures of docs/ from the real window under a virtual display.
+# Needs Xvfb, xdotool and ImageMagick's `import`, and a built `one4d`.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+one4d=${CARGO_TARGET_DIR:-target}/release/one4d
+out=docs/pictures
+mkdir -p "$out"
+
+# shot NAME THEME SECONDS STEPS [PATHS..]: STEPS is a `;`-separated list for xdotool, `sleep N` included.
+shot() {
+    local name=$1 theme=$2 seconds=$3 steps=$4
+    shift 4
+    local home
+    home=$(mktemp -d)
+    mkdir -p "$home/config/one4d"
+    echo "{\"theme\": \"$theme\"}" > "$home/config/one4d/settings.json"
+    (
+        export HOME=$home XDG_CONFIG_HOME=$home/config XDG_DATA_HOME=$home/data XDG_RUNTIME_DIR=$home
+        display=:$((90 + RANDOM % 400))
+        export DISPLAY=$display WAYLAND_DISPLAY=
+        Xvfb "$display" -screen 0 1280x800x24 -nolisten tcp > /dev/null 2>&1 &
+        local server=$!
+        sleep 1
+        "$one4d" "$@" &
+        local studio=$! window=
+        until [ -n "$window" ]; do
+            window=$(xdotool search --onlyvisible --name "One4D Studio" 2> /dev/null | head -n 1 || true)
+            sleep 0.2
+        done
+        xdotool windowmove "$window" 0 0 windowsize "$window" 1280 800 windowfocus "$window"
+        xdotool mousemove 640 790
+        sleep "$seconds"
+        IFS=';' read -ra list <<< "$steps"
+        for step in "${list[@]}"; do
+            case $step in
+                sleep*) $step ;;
+                *) xdotool $step; sleep 0.5 ;;
+            esac
+        done
+        import -window root "$out/$name.png"
+        kill "$studio" "$server"
+        wait || true
+    )
+    rm -rf "$home"
+}
+
+sample=assets/samples/sample.one4d
+shot empty dark 3 ""
+shot scene dark 4 "key space;key Home;sleep 1" "$sample"
+shot scene-light light 4 "key space;key Home;sleep 1" "$sample"
+shot running dark 4 "key ctrl+Return;sleep 6" "$sample" assets/samples/snow.png
+shot export dark 4 "key space;key ctrl+e;sleep 1.5" "$sample"
+shot error dark 4 "" assets/samples/snow.png README.md
