@@ -29,7 +29,7 @@ shot() {
             sleep 0.2
         done
         xdotool windowmove "$window" 0 0 windowsize "$window" 1280 800 windowfocus "$window"
-        xdotool mousemove 640 790
+        xdotool mousemove 640 796
         sleep "$seconds"
         IFS=';' read -ra list <<< "$steps"
         for step in "${list[@]}"; do
@@ -48,7 +48,11 @@ shot() {
 sample=assets/samples/sample.one4d
 shot empty dark 3 ""
 shot scene dark 4 "key space;key Home;sleep 1" "$sample"
-shot scene-light light 4 "key space;key Home;sleep 1" "$sample"
-shot running dark 4 "key ctrl+Return;sleep 6" "$sample" assets/samples/snow.png
+shot scene-light light 4 "key space;key Home;key s;sleep 2" "$sample"
+shot depth dark 4 "key space;key Home;key 2;sleep 2" "$sample"
+shot measure dark 4 "key space;key Home;key m;sleep 1;mousemove 640 300;sleep 1;click 1;sleep 1;mousemove 780 450;sleep 1;click 1;sleep 1;mousemove 1140 262;click 1;sleep 2;key 2;sleep 1" "$sample"
+shot compare dark 5 "key space;key Home;sleep 1" "$sample" "$sample"
+shot generated dark 4 "key ctrl+Return;sleep 9;key space" assets/samples/room.png
 shot export dark 4 "key space;key ctrl+e;sleep 1.5" "$sample"
-shot error dark 4 "" assets/samples/snow.png README.md
+mkdir -p /tmp/clips && echo notes > /tmp/clips/notes.txt
+shot error dark 4 "" assets/samples/snow.png /tmp/clips/notes.txt

@@ -40,5 +40,7 @@ fi
 if ! command -v cargo >/dev/null && [ ! -x "$HOME/.cargo/bin/cargo" ]; then
     echo "installing Rust by rustup"
     command -v curl >/dev/null || "${as_root[@]}" apt-get install -y -qq --no-install-recommends curl ca-certificates
-    curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh -s -- -y --profile minimal --default-toolchain none
+    curl --proto '=https' --tlsv1.2 -sSf https://static.rust-lang.org/rustup/rustup-init.sh | sh -s -- -y --profile minimal --default-toolchain none
+    # The version that rust-toolchain.toml names.
+    "$HOME/.cargo/bin/rustup" toolchain install
 fi

@@ -22,6 +22,9 @@ struct Corner {
     @location(3) @interpolate(flat) shape: vec3<f32>,
 }
 
+// How much of a line behind the cloud still shows.
+const XRAY = 0.22;
+
 @group(0) @binding(0) var<uniform> eye: EyeUniforms;
 @group(0) @binding(1) var<storage, read> visibility: array<vec2<u32>>;
 
@@ -34,15 +37,16 @@ fn expand(@builtin(vertex_index) corner: u32, segment: Segment) -> Corner {
     var out: Corner;
     let clip_a = eye.clip_from_world * vec4<f32>(segment.start, 1.0);
     let clip_b = eye.clip_from_world * vec4<f32>(segment.end, 1.0);
-    // Slightly beyond the near plane, so that rounding leaves no corner behind it.
-    let near = eye.near * 1.001;
-    if (max(clip_a.w, clip_b.w) <= near) {
+    // Beyond the near plane, with a margin that leaves no corner behind it after rounding.
+    let beyond_a = clip_a.w - 1.001 * clip_a.z;
+    let beyond_b = clip_b.w - 1.001 * clip_b.z;
+    if (max(beyond_a, beyond_b) <= 0.0) {
         out.position = vec4<f32>(0.0, 0.0, -1.0, 1.0);
         return out;
     }
-    let span = clip_b.w - clip_a.w;
-    let from_t = select(0.0, (near - clip_a.w) / span, clip_a.w < near);
-    let to_t = select(1.0, (near - clip_a.w) / span, clip_b.w < near);
+    let cut = beyond_a / (beyond_a - beyond_b);
+    let from_t = select(0.0, cut, beyond_a < 0.0);
+    let to_t = select(1.0, cut, beyond_b < 0.0);
     let first = mix(clip_a, clip_b, from_t);
     let last = mix(clip_a, clip_b, to_t);
 
@@ -60,7 +64,7 @@ fn expand(@builtin(vertex_index) corner: u32, segment: Segment) -> Corner {
     out.position = clip;
     out.position += vec4<f32>(shift_px * vec2<f32>(2.0, -2.0) / eye.size_px * clip.w, 0.0, 0.0);
     // A hair nearer, so that the rim of a frustum wins over the picture that it carries.
-    out.position.z *= 1.001;
+    out.position.z += 0.001 * depth_per_share(clip.z / clip.w) * clip.w;
     let t = select(from_t, to_t, at_end);
     out.colour = mix(segment.start_colour, segment.end_colour, t);
     out.world = mix(segment.start, segment.end, t);
@@ -78,7 +82,7 @@ fn cover(in: Corner) -> @location(0) vec4<f32> {
     let cloud = visibility[at.y * u32(eye.size_px.x) + at.x].y;
     let fades = in.shape.z > 0.5;
     if (!in_front_of_cloud(in.position.z, cloud)) {
-        alpha *= select(eye.xray, 0.0, fades);
+        alpha *= select(XRAY, 0.0, fades);
     }
     if (fades) {
         let away = distance(in.world, eye.fade_centre) / eye.fade_radius;

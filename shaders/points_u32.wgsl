@@ -2,7 +2,7 @@
 // among the points at that depth. Words lie as in the 64-bit path: id, then depth.
 #import include/splat.wgsl
 
-@group(0) @binding(2) var<storage, read_write> visibility: array<atomic<u32>>;
+@group(0) @binding(4) var<storage, read_write> visibility: array<atomic<u32>>;
 
 @compute @workgroup_size(64)
 fn raster_depth(@builtin(global_invocation_id) cell: vec3<u32>) {

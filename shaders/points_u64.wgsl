@@ -2,7 +2,7 @@
 // The result does not depend on the order of threads. Never loaded here: Metal has no 64-bit load.
 #import include/splat.wgsl
 
-@group(0) @binding(2) var<storage, read_write> visibility: array<atomic<u64>>;
+@group(0) @binding(4) var<storage, read_write> visibility: array<atomic<u64>>;
 
 @compute @workgroup_size(64)
 fn raster(@builtin(global_invocation_id) cell: vec3<u32>) {

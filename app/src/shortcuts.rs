@@ -1,4 +1,4 @@
-//! Keys to actions: consumes the table of [`crate::state::command`].
+//! Keys to actions: consumes the table of [`crate::state::action`].
 
 use egui::{Context, Key, KeyboardShortcut, ModifierNames, Modifiers};
 
@@ -15,6 +15,7 @@ pub fn text(shortcut: KeyboardShortcut) -> String {
         Key::Comma => text.replace("Comma", ","),
         Key::Period => text.replace("Period", "."),
         Key::Escape => text.replace("Escape", "Esc"),
+        Key::Questionmark => text.replace("Questionmark", "?"),
         _ => text,
     }
 }
@@ -28,10 +29,15 @@ pub fn pressed(ctx: &Context, state: &AppState) -> Vec<Action> {
         return Vec::new();
     }
     let typing = ctx.egui_wants_keyboard_input();
+    // While the right button is held, letters fly.
+    let flying = ctx.input(|input| input.pointer.secondary_down());
+    let menu = egui::Popup::is_any_open(ctx);
     let mut keys: Vec<_> = Action::ALL
         .iter()
         .flat_map(|&action| action.spec().keys.iter().map(move |&key| (action, key)))
-        .filter(|(_, key)| !typing || !types_something(*key))
+        .filter(|(_, key)| !(typing || flying) || !types_something(*key))
+        // An open menu is what Escape closes first.
+        .filter(|(_, key)| !menu || key.logical_key != Key::Escape)
         .collect();
     // A shortcut also answers when more modifiers are held, so those with more come first.
     keys.sort_by_key(|(_, key)| std::cmp::Reverse(num_modifiers(key.modifiers)));

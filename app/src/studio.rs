@@ -11,15 +11,20 @@ use one4d_engine::worker::{EngineHandle, JobRunner};
 
 use crate::panels::{self, Panel};
 use crate::services::kinds::paths_in_text;
-use crate::services::{Dialogs, MediaTask, MediaWorker, Services, Store, store};
+use crate::services::{Dialogs, MediaTask, MediaWorker, Services, Shots, Store, store};
 use crate::state::apply::apply;
 use crate::state::command::Target;
-use crate::state::{Action, AppCommand, AppState, Platform, events};
+use crate::state::quit::Quit;
+use crate::state::session::Session;
+use crate::state::{Action, AppCommand, AppState, Platform, events, session};
 use crate::theme;
 use crate::timeline::timeline_ui;
 use crate::viewport::{self, GpuProblem};
 use crate::widgets::Textures;
 use crate::{samples, shortcuts};
+
+/// Seconds between two writes of the session.
+const AUTOSAVE_SECS: f64 = 30.0;
 
 /// How the studio starts.
 #[derive(Default)]
@@ -76,6 +81,12 @@ pub struct Studio {
     started: Instant,
     ui_time: bool,
     theme: Option<egui::ThemePreference>,
+    /// Where the scene is in the window.
+    stage: Rect,
+    /// The window has been told to close.
+    closing: bool,
+    /// When the session was written last, and what it was.
+    saved: (f64, Session),
 }
 
 impl Studio {
@@ -98,6 +109,9 @@ impl Studio {
             store::read_or_default(&store.recent_file()),
         );
         state.platform = platform(cc);
+        state.session = store::read_or_default(&store.session_file());
+        state.layout = session::restored_layout(&state.session);
+        state.arrangement = session::restored_arrangement(&state.session);
         let wake = {
             let ctx = cc.egui_ctx.clone();
             move || ctx.request_repaint()
@@ -107,7 +121,7 @@ impl Studio {
             None => EngineHandle::start(wake.clone())?,
         };
         let gpu_problems = watch_gpu(cc, wake.clone());
-        let media = MediaWorker::start(wake)?;
+        let media = MediaWorker::start(wake.clone())?;
         media.ask(MediaTask::Model(None));
         for index in 0..samples::SAMPLES.len() {
             media.ask(MediaTask::SamplePicture(index));
@@ -116,10 +130,17 @@ impl Studio {
             engine,
             media,
             dialogs: Dialogs::default(),
+            shots: Shots::new(
+                cc.wgpu_render_state
+                    .as_ref()
+                    .map(|gpu| (gpu.device.clone(), gpu.queue.clone())),
+            ),
             store,
+            wake: Arc::new(wake),
         };
-        let command = AppCommand::OpenPaths(paths, Target::ByKind);
+        let command = AppCommand::OpenPaths(or_last(paths, &state), Target::ByKind);
         apply(&mut state, &mut services, command);
+        let saved = (0.0, state.session.clone());
         Ok(Self {
             state,
             services,
@@ -128,6 +149,9 @@ impl Studio {
             started: Instant::now(),
             ui_time: options.ui_time,
             theme: None,
+            stage: Rect::NOTHING,
+            closing: false,
+            saved,
         })
     }
 
@@ -139,6 +163,19 @@ impl Studio {
     /// Applies a command as if a panel had pushed it.
     pub fn command(&mut self, command: AppCommand) {
         apply(&mut self.state, &mut self.services, command);
+    }
+
+    /// The window's own close button asks as Ctrl+Q does.
+    fn hear_close(&mut self, ctx: &Context) {
+        if self.closing || !ctx.input(|input| input.viewport().close_requested()) {
+            return;
+        }
+        self.state.quit.ask(self.state.jobs.num_active() > 0);
+        if self.state.quit == Quit::Leave {
+            self.closing = true;
+        } else {
+            ctx.send_viewport_cmd(egui::ViewportCommand::CancelClose);
+        }
     }
 
     fn tick(&mut self, ctx: &Context) {
@@ -172,13 +209,54 @@ impl Studio {
             state: &self.state,
             textures: &mut self.textures,
             render_state: frame.wgpu_render_state(),
+            cpu_secs: frame.info().cpu_usage,
             commands,
         };
         let stage = layout_ui(ui, &mut panel);
+        self.stage = stage;
         panels::notices::notices_ui(ui.ctx(), &mut panel, stage);
         panels::export::export_ui(ui.ctx(), &mut panel);
+        panels::shot::shot_ui(ui.ctx(), &mut panel);
         panels::sheet::sheet_ui(ui.ctx(), &mut panel);
-        panels::drop_hint::drop_hint_ui(ui.ctx(), &panel);
+        panels::finder::finder_ui(ui.ctx(), &mut panel);
+        panels::quit::quit_ui(ui.ctx(), &mut panel);
+        panels::drop_hint::drop_hint_ui(ui.ctx(), &panel, stage);
+    }
+
+    /// Files dropped on the window and things pasted outside a text field.
+    fn arrived(&self, ctx: &Context) -> Vec<AppCommand> {
+        let target = panels::drop_hint::target(ctx, &self.state, self.stage);
+        let services = &self.services;
+        let typing = ctx.egui_wants_keyboard_input();
+        ctx.input(|input| {
+            let dropped: Vec<_> = input
+                .raw
+                .dropped_files
+                .iter()
+                .map(|file| file.path().to_owned())
+                .collect();
+            let mut commands = Vec::new();
+            if !dropped.is_empty() {
+                commands.push(AppCommand::OpenPaths(dropped, target));
+            }
+            for event in &input.events {
+                match event {
+                    Event::PasteImage(pixels) => {
+                        let folder = services.store.inputs();
+                        let task = MediaTask::SavePasted(Arc::clone(pixels), folder);
+                        services.media.ask(task);
+                    }
+                    Event::Paste(text) if !typing => {
+                        let paths = paths_in_text(text);
+                        if !paths.is_empty() {
+                            commands.push(AppCommand::OpenPaths(paths, Target::ByKind));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            commands
+        })
     }
 
     fn open_dialog(&mut self, ctx: &Context, frame: &eframe::Frame, was_open: bool) {
@@ -193,18 +271,41 @@ impl Studio {
         }
     }
 
+    /// Writes the session where it has changed, at most every half minute; returns seconds until then.
+    fn autosave(&mut self) -> Option<f64> {
+        session::remember(&mut self.state);
+        if self.saved.1 == self.state.session {
+            return None;
+        }
+        let due = self.saved.0 + AUTOSAVE_SECS - self.state.now_secs;
+        if due > 0.0 {
+            return Some(due);
+        }
+        self.saved = (self.state.now_secs, self.state.session.clone());
+        let file = self.services.store.session_file();
+        match serde_json::to_value(&self.state.session) {
+            Ok(value) => self.services.media.ask(MediaTask::Write(file, value)),
+            Err(error) => tracing::error!(%error, "the session cannot be written"),
+        }
+        None
+    }
+
     /// Asks for the next picture no sooner than something changes.
     fn schedule(&mut self, ctx: &Context) {
         let now = self.state.now_secs;
         let notice = self.state.notices.expire(now);
         let frame = self.state.clock.next_change_secs(now);
         let job = self.state.jobs.running().map(|_| 0.5);
-        let next = [notice, frame, job].into_iter().flatten().reduce(f64::min);
+        let save = self.autosave();
+        let next = [notice, frame, job, save]
+            .into_iter()
+            .flatten()
+            .reduce(f64::min);
         if let Some(secs) = next {
             ctx.request_repaint_after(Duration::from_secs_f64(secs.clamp(0.0, 60.0)));
         }
-        if self.state.quitting {
-            self.state.quitting = false;
+        if self.state.quit == Quit::Leave && !self.closing {
+            self.closing = true;
             ctx.send_viewport_cmd(egui::ViewportCommand::Close);
         }
     }
@@ -222,15 +323,23 @@ impl eframe::App for Studio {
     fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
         self.tick(&ctx);
+        self.hear_close(&ctx);
+        if self.state.jobs.num_active() == 0 {
+            self.state.quit.work_ended();
+        }
         self.follow_settings(&ctx);
         let mut commands: Vec<_> = shortcuts::pressed(&ctx, &self.state)
             .into_iter()
             .map(AppCommand::Act)
             .collect();
-        commands.extend(arrived(&ctx, &self.services));
+        commands.extend(self.arrived(&ctx));
         self.show(ui, frame, &mut commands);
         let was_open = self.state.picking.is_some();
-        let changed = !commands.is_empty();
+        // While frames follow each other the next one brings what the view has told of this one.
+        let playing = self.state.clock.is_playing(self.state.now_secs);
+        let changed = commands
+            .iter()
+            .any(|command| !(playing && matches!(command, AppCommand::Shown(_))));
         for command in commands {
             apply(&mut self.state, &mut self.services, command);
         }
@@ -242,43 +351,26 @@ impl eframe::App for Studio {
         }
     }
 
+    fn on_exit(&mut self) {
+        session::remember(&mut self.state);
+        let file = self.services.store.session_file();
+        if let Err(error) = store::write_json(&file, &self.state.session) {
+            tracing::warn!(%error, path = %file.display(), "the session was not saved");
+        }
+    }
+
     fn clear_color(&self, visuals: &egui::Visuals) -> [f32; 4] {
         visuals.panel_fill.to_normalized_gamma_f32()
     }
 }
 
-/// Files dropped on the window and things pasted outside a text field.
-fn arrived(ctx: &Context, services: &Services) -> Vec<AppCommand> {
-    let typing = ctx.egui_wants_keyboard_input();
-    ctx.input(|input| {
-        let dropped: Vec<_> = input
-            .raw
-            .dropped_files
-            .iter()
-            .map(|file| file.path().to_owned())
-            .collect();
-        let mut commands = Vec::new();
-        if !dropped.is_empty() {
-            commands.push(AppCommand::OpenPaths(dropped, Target::ByKind));
-        }
-        for event in &input.events {
-            match event {
-                Event::PasteImage(pixels) => {
-                    let folder = services.store.inputs();
-                    let task = MediaTask::SavePasted(Arc::clone(pixels), folder);
-                    services.media.ask(task);
-                }
-                Event::Paste(text) if !typing => {
-                    let paths = paths_in_text(text);
-                    if !paths.is_empty() {
-                        commands.push(AppCommand::OpenPaths(paths, Target::ByKind));
-                    }
-                }
-                _ => {}
-            }
-        }
-        commands
-    })
+/// The files that were named, or the scene that was on screen last.
+fn or_last(paths: Vec<PathBuf>, state: &AppState) -> Vec<PathBuf> {
+    if !paths.is_empty() {
+        return paths;
+    }
+    let last = state.session.last_scene.clone();
+    last.filter(|path| path.is_file()).into_iter().collect()
 }
 
 /// Problems of the graphics device, from whatever thread they are reported on.
@@ -352,7 +444,7 @@ fn layout_ui(ui: &mut Ui, panel: &mut Panel<'_>) -> Rect {
         .show_collapsible(ui, &mut open, |ui| panels::inspect::inspect_ui(ui, panel));
     let centre = CentralPanel::default()
         .frame(Frame::new().fill(tokens.canvas))
-        .show(ui, |ui| centre_ui(ui, panel));
+        .show(ui, |ui| panels::centre::centre_ui(ui, panel));
     let stage = centre.response.rect;
     hide_on_tab(ui.ctx(), panel, stage);
     stage
@@ -370,13 +462,6 @@ fn left_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             .show(ui, |ui| panels::queue::queue_ui(ui, panel));
     }
     panels::create::create_ui(ui, panel);
-}
-
-fn centre_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
-    match &panel.state.scene {
-        Some(open) => panels::viewport::scene_ui(ui, panel, open),
-        None => panels::stage::stage_ui(ui, panel),
-    }
 }
 
 /// Tab hides the panels while the pointer is over the scene; elsewhere it moves the keyboard on.

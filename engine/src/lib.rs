@@ -22,7 +22,9 @@ pub mod device;
 pub mod error;
 pub mod eval;
 pub mod export;
+pub mod flow;
 pub mod geometry;
+pub mod import;
 pub mod inspect;
 pub mod job;
 pub mod kernels;
@@ -35,6 +37,7 @@ pub mod postopt;
 pub mod sampler;
 pub mod scene;
 pub mod training;
+pub mod weight_files;
 pub mod worker;
 
 pub use error::{Error, Result};

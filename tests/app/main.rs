@@ -4,6 +4,10 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod cli;
+mod geometry_tools;
 mod panels;
+mod panels_flows;
+mod panels_random;
+mod panels_tools;
 mod timeline;
 mod viewport;

@@ -11,7 +11,7 @@ use egui_kittest::Harness;
 use egui_kittest::kittest::Queryable as _;
 use one4d_engine::job::{JobCtx, Preview, Stage};
 use one4d_engine::models::byte_text::TextSpec;
-use one4d_engine::models::one4d::{Coupling, DenoiserSpec, Prediction};
+use one4d_engine::models::one4d::{ConditioningKind, Coupling, DenoiserSpec, Prediction};
 use one4d_engine::pipeline::{
     BUNDLE_FORMAT, BundleManifest, CodecSpec, Observed, SamplingDefaults,
 };
@@ -84,15 +84,38 @@ impl JobRunner for Puppet {
 pub(super) struct Stage4d {
     pub(super) harness: Harness<'static, Studio>,
     pub(super) script: Sender<Do>,
-    asked: Receiver<JobRequest>,
-    folder: tempfile::TempDir,
+    pub(super) asked: Receiver<JobRequest>,
+    pub(super) folder: tempfile::TempDir,
 }
 
 impl Stage4d {
     pub(super) fn new() -> Self {
+        Self::at(tempfile::tempdir().unwrap(), Vec::new())
+    }
+
+    /// A studio with its files in a folder, started on files.
+    pub(super) fn at(folder: tempfile::TempDir, paths: Vec<PathBuf>) -> Self {
+        Self::build(folder, paths, Harness::builder())
+    }
+
+    /// A studio that draws in 3D, with a device of its own as in a window.
+    pub(super) fn in_3d() -> Self {
+        let render_state = egui_kittest::wgpu::create_render_state(
+            one4d_studio::viewport::wanted_wgpu_setup(),
+            egui_wgpu::RendererOptions::PREDICTABLE,
+        );
+        let renderer = egui_kittest::wgpu::WgpuTestRenderer::from_render_state(render_state);
+        let builder = Harness::builder().renderer(renderer);
+        Self::build(tempfile::tempdir().unwrap(), Vec::new(), builder)
+    }
+
+    fn build(
+        folder: tempfile::TempDir,
+        paths: Vec<PathBuf>,
+        builder: egui_kittest::HarnessBuilder<Studio>,
+    ) -> Self {
         let (script, script_end) = unbounded();
         let (asked_end, asked) = unbounded();
-        let folder = tempfile::tempdir().unwrap();
         let options = StudioOptions {
             root: Some(folder.path().to_owned()),
             runner: Some(Box::new(Puppet {
@@ -101,10 +124,10 @@ impl Stage4d {
             })),
             ui_time: true,
         };
-        let mut harness = Harness::builder()
+        let mut harness = builder
             .with_size([1280.0, 800.0])
             .with_step_dt(0.05)
-            .build_eframe(move |cc| Studio::new(cc, Vec::new(), options).unwrap());
+            .build_eframe(move |cc| Studio::new(cc, paths, options).unwrap());
         harness.step();
         Self {
             harness,
@@ -133,7 +156,7 @@ impl Stage4d {
         self.harness.step();
     }
 
-    fn open(&mut self, path: &Path) {
+    pub(super) fn open(&mut self, path: &Path) {
         let target = one4d_studio::state::command::Target::ByKind;
         self.command(AppCommand::OpenPaths(vec![path.to_owned()], target));
     }
@@ -154,7 +177,7 @@ impl Stage4d {
         self.harness.run_steps(2);
     }
 
-    fn drop_files(&mut self, paths: &[PathBuf]) {
+    pub(super) fn drop_files(&mut self, paths: &[PathBuf]) {
         for path in paths {
             let file: Arc<dyn DroppedFile + Send + Sync> = Arc::new(Dropped(path.clone()));
             self.harness.input_mut().dropped_files.push(file);
@@ -162,7 +185,7 @@ impl Stage4d {
         self.harness.step();
     }
 
-    fn image(&self, name: &str, width: u32, height: u32) -> PathBuf {
+    pub(super) fn image(&self, name: &str, width: u32, height: u32) -> PathBuf {
         let path = self.folder.path().join(name);
         image::RgbImage::from_pixel(width, height, image::Rgb([90, 120, 200]))
             .save(&path)
@@ -171,11 +194,34 @@ impl Stage4d {
     }
 
     /// Every control that can be used has a name.
-    fn check_names(&self) {
+    pub(super) fn check_names(&self) {
         self.harness.check_accessibility();
     }
 
-    fn with_image() -> Self {
+    /// Chooses a folder for the export that is being set up.
+    pub(super) fn pick_export_folder(&mut self) {
+        let folder = self.folder.path().join("out");
+        self.command(AppCommand::Export(ExportEdit::Folder(folder)));
+    }
+
+    /// Goes on until a file is there, at most so many steps.
+    pub(super) fn until_file(&mut self, what: &str, path: &Path, steps: usize) {
+        for _ in 0..steps {
+            if path.exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+            self.harness.step();
+        }
+        panic!("never: {what}");
+    }
+
+    /// Closes the studio and keeps its files.
+    pub(super) fn into_folder(self) -> tempfile::TempDir {
+        self.folder
+    }
+
+    pub(super) fn with_image() -> Self {
         let mut stage = Self::with_model();
         let image = stage.image("cat.png", 64, 64);
         stage.drop_files(&[image]);
@@ -184,9 +230,14 @@ impl Stage4d {
     }
 
     pub(super) fn with_scene(num_frames: usize) -> Self {
+        Self::showing(small_scene(num_frames))
+    }
+
+    /// A studio with a scene that a job has made.
+    pub(super) fn showing(scene: Arc<Scene4d>) -> Self {
         let mut stage = Self::with_image();
         stage.command(AppCommand::Act(Action::Generate));
-        stage.send(Do::Show(small_scene(num_frames)));
+        stage.send(Do::Show(scene));
         stage.send(Do::Finish(Output::default()));
         stage.until("the scene is there", |s| s.scene.is_some());
         stage.until("the job is done", |s| s.jobs.num_active() == 0);
@@ -229,12 +280,14 @@ fn write_manifest(folder: &Path) {
             heads: 1,
             max_len: 8,
         },
+        image: None,
         denoiser: DenoiserSpec {
             config: one4d_engine::models::wan::WanConfig::tiny(),
             base: "base.safetensors".to_owned(),
             adapters: "dlc.safetensors".to_owned(),
             coupling: Coupling::Decoupled,
             prediction: Prediction::default(),
+            conditioning: ConditioningKind::Unified,
         },
         sampling: SamplingDefaults {
             steps: 12,

@@ -157,7 +157,7 @@ fn the_strip_gets_a_picture_of_every_frame() {
         .map(|p| p.as_ref().unwrap().pixels[0].r())
         .collect();
     assert_eq!(greys, [40, 60, 80, 100, 120]);
-    let facts = open.facts.unwrap();
+    let facts = open.facts.clone().unwrap();
     assert_eq!((facts.good_share, facts.finite_share), (1.0, 1.0));
     let (near, far) = facts.distance.unwrap();
     assert!(near >= 3.0 && far > near && far < 5.0);
@@ -172,9 +172,16 @@ fn loop_mode_and_speed_change_by_their_keys_and_stay_for_the_next_scene() {
         .key_press_modifiers(egui::Modifiers::SHIFT, Key::L);
     stage.harness.run_steps(2);
     assert_eq!(stage.state().clock.mode(), LoopMode::PingPong);
-    stage.harness.key_press(Key::L);
+    for (speed, key) in [(1.0, Key::L), (2.0, Key::L), (1.0, Key::J), (2.0, Key::J)] {
+        stage.harness.key_press(key);
+        stage.harness.run_steps(2);
+        assert_eq!(stage.state().clock.speed(), speed, "{key:?}");
+        assert_eq!(stage.state().clock.is_backwards(), key == Key::J);
+        assert!(is_playing(stage.state()));
+    }
+    stage.harness.key_press(Key::K);
     stage.harness.run_steps(2);
-    assert_eq!(stage.state().clock.speed(), 2.0);
+    assert!(!is_playing(stage.state()));
     let next = stage.state().clock.for_scene(9, 24.0);
     assert_eq!(
         (next.mode(), next.speed(), next.num_frames()),

@@ -2,8 +2,6 @@
 // rasteriser with a depth test. Same points, same sizes, same filters.
 #import include/splat.wgsl
 
-@group(0) @binding(2) var<storage, read> colours: array<u32>;
-
 struct Corner {
     @builtin(position) position: vec4<f32>,
     @location(0) @interpolate(flat) colour: vec3<f32>,
@@ -18,7 +16,7 @@ fn expand(@builtin(vertex_index) vertex: u32, @builtin(instance_index) instance:
     let cell = vec2<u32>(instance % columns, instance / columns) * points.stride;
     let pixel = cell.y * points.grid.x + cell.x;
     let words = positions[pixel];
-    if (!is_shown(words)) {
+    if (!has_flags(pixel, words)) {
         out.position = vec4<f32>(0.0, 0.0, -1.0, 1.0);
         return out;
     }

@@ -9,21 +9,30 @@
 use std::time::{Duration, Instant};
 
 use glam::DVec3;
+use one4d_engine::scene::Scene4d;
 use one4d_studio::viewport::bounds::SceneBounds;
 use one4d_studio::viewport::frame_data::FrameData;
-use one4d_studio::viewport::gpu_data::PointUniforms;
+use one4d_studio::viewport::frame_gpu::FrameGpu;
+use one4d_studio::viewport::gpu_data::{PointUniforms, Segment};
 use one4d_studio::viewport::orbit::Orbit;
 use one4d_studio::viewport::passes::points::RasterPath;
-use one4d_studio::viewport::renderer::{self, FrameGpu, Picture, PictureEye, Renderer};
+use one4d_studio::viewport::renderer::{DrawnFrame, Picture, PictureEye, Renderer};
 use one4d_studio::viewport::scene_lines::{self, Fade, LineInput};
+use one4d_studio::viewport::uniforms::point_uniforms;
 use one4d_studio::viewport::wgsl;
-use one4d_studio::viewport::{Overlays, Palette, ViewOptions, headless_device};
+use one4d_studio::viewport::{
+    ColourMode, DrawMode, EyeDome, Overlays, Palette, SceneRanges, ViewOptions, headless_device,
+};
 use one4d_tests::scenes::room;
 use wgpu::util::DeviceExt as _;
 
 const FRAME: [usize; 2] = [480, 832];
 const SIZE: [u32; 2] = [1280, 720];
 const ROUNDS: usize = 12;
+/// Index of the frame that is shown.
+const SHOWN: usize = 4;
+/// Pictures of so many frames at once: the time a point must not grow.
+const GROWTH: [&str; 4] = ["1 frame", "2 frames", "4 frames", "8 frames"];
 
 struct Gpu {
     device: wgpu::Device,
@@ -45,70 +54,120 @@ impl Gpu {
 /// One thing that is measured: a name and a closure that draws once.
 type Contender<'a> = (&'static str, Box<dyn FnMut() -> Duration + 'a>);
 
+/// What is looked at: a room, near enough that no point is left out.
+struct Subject {
+    scene: Scene4d,
+    eye: PictureEye,
+    frames: Vec<FrameGpu>,
+    ranges: SceneRanges,
+    lines: Vec<Segment>,
+}
+
+impl Subject {
+    fn new(gpu: &Gpu) -> Self {
+        let scene = room(9, FRAME[0], FRAME[1]);
+        let bounds = SceneBounds::of(&scene);
+        let mut orbit = Orbit::fit(&bounds, DVec3::ZERO);
+        // The opening view needs every second point only.
+        orbit.distance *= 0.6;
+        let eye = PictureEye {
+            eye: orbit.eye(),
+            near: bounds.near(),
+            fade: Fade::under(orbit.target, orbit.distance, bounds.floor_y),
+        };
+        let lines = scene_lines::segments(&LineInput {
+            scene: Some(&scene),
+            bounds,
+            frame_idx: SHOWN,
+            current_frustum: true,
+            options: &ViewOptions::default(),
+            palette: &Palette::DARK,
+            fade: eye.fade,
+        });
+        // The shown frame first.
+        let frames = (0..8).map(|ahead| {
+            let data = FrameData::encode(&scene, (SHOWN + ahead) % 9);
+            FrameGpu::upload(&gpu.device, &gpu.queue, &data).expect("the frame fits")
+        });
+        Self {
+            eye,
+            frames: frames.collect(),
+            ranges: SceneRanges::of(&scene),
+            lines,
+            scene,
+        }
+    }
+
+    fn picture<'a>(
+        &'a self,
+        options: &'a ViewOptions,
+        frames: &'a [DrawnFrame<'a>],
+        segments: &'a [Segment],
+    ) -> Picture<'a> {
+        Picture {
+            eye: self.eye,
+            options,
+            palette: &Palette::DARK,
+            ranges: &self.ranges,
+            frames,
+            segments,
+            image_plane: None,
+        }
+    }
+}
+
 fn main() {
     let Some((device, queue)) = headless_device().expect("the adapter gives a device") else {
         println!("skipped: no graphics adapter, not even a software one");
         return;
     };
     let gpu = Gpu { device, queue };
-    let scene = room(9, FRAME[0], FRAME[1]);
-    let data = FrameData::encode(&scene, 4);
-    let bounds = SceneBounds::of(&scene);
-    let mut orbit = Orbit::fit(&bounds, DVec3::ZERO);
-    // Near enough that no point is left out: the opening view needs every second only.
-    orbit.distance *= 0.6;
-    let eye = PictureEye {
-        eye: orbit.eye(),
-        near: bounds.near(),
-        fade: Fade::under(orbit.target, orbit.distance, bounds.floor_y),
-    };
+    let subject = Subject::new(&gpu);
     let bare = ViewOptions {
         overlays: Overlays::NONE,
         edge_threshold: None,
+        eye_dome: None,
         ..ViewOptions::default()
     };
-    let full = ViewOptions {
-        overlays: Overlays::ALL,
+    let lit = ViewOptions {
+        eye_dome: Some(EyeDome::default()),
         ..bare
     };
-    let frame = FrameGpu::upload(&gpu.device, &gpu.queue, &data).expect("the frame fits");
-    let uniforms = renderer::point_uniforms(&frame, &eye, &bare, SIZE);
-    assert_eq!(uniforms.stride, 1, "every point is drawn");
-    let lines = scene_lines::segments(&LineInput {
-        scene: Some(&scene),
-        bounds,
-        frame_idx: 4,
-        current_frustum: true,
-        options: &full,
-        palette: &Palette::DARK,
-        fade: eye.fade,
+    let [surface, smooth] = [DrawMode::Surface, DrawMode::Smooth].map(|draw| ViewOptions {
+        draw,
+        edge_threshold: Some(0.1),
+        ..bare
     });
-    let picture = |options, segments| Picture {
-        eye,
-        options,
-        palette: &Palette::DARK,
-        frame: Some(&frame),
-        segments,
-        image_plane: None,
-    };
-    let (points, everything) = (picture(&bare, &[]), picture(&full, &lines));
+    let drawn: Vec<DrawnFrame<'_>> = subject.frames.iter().map(DrawnFrame::whole).collect();
+    let uniforms = point_uniforms(&drawn[0], 0, &subject.eye, &bare, SIZE);
+    assert_eq!(uniforms.stride, 1, "every point is drawn");
+    let points = subject.picture(&bare, &drawn[..1], &[]);
+    let of_options =
+        [&lit, &surface, &smooth].map(|options| subject.picture(options, &drawn[..1], &[]));
+    let lined = subject.picture(&bare, &drawn[..1], &subject.lines);
+    let accumulated = [1, 2, 4, 8].map(|count| subject.picture(&bare, &drawn[..count], &[]));
+
+    let best = RasterPath::best(gpu.device.features());
+    let data = FrameData::encode(&subject.scene, SHOWN);
     let quads = Quads::new(&gpu, &data, &uniforms);
     let mut contenders: Vec<Contender<'_>> =
         vec![("instanced quads", Box::new(|| quads.draw(&gpu)))];
-    let paths = [
-        ("compute, 2 x 32 bit", RasterPath::TwoPass32),
-        ("compute, 64 bit", RasterPath::Atomic64),
-    ];
-    for (name, path) in paths {
-        if path == RasterPath::Atomic64 && RasterPath::best(gpu.device.features()) != path {
-            println!("skipped: 64-bit atomics, which this device lacks");
-            continue;
-        }
-        contenders.push((name, passes(&gpu, path, &points)));
+    let fallback = RasterPath::TwoPass32;
+    contenders.push(("points, 2 x 32 bit", passes(&gpu, fallback, &points)));
+    if best == RasterPath::Atomic64 {
+        contenders.push(("points, 64 bit", passes(&gpu, best, &points)));
+    } else {
+        println!("skipped: 64-bit atomics, which this device lacks");
     }
-    let best = RasterPath::best(gpu.device.features());
-    contenders.push(("best + lines and grid", passes(&gpu, best, &everything)));
-
+    let names = ["points + lighting", "surface", "smooth"];
+    for (name, picture) in names.into_iter().zip(&of_options) {
+        contenders.push((name, passes(&gpu, best, picture)));
+    }
+    contenders.push(("points + lines and grid", passes(&gpu, best, &lined)));
+    contenders.push(("another colour mode", recolouring(&gpu, best, &points)));
+    for (name, picture) in GROWTH.iter().zip(&accumulated) {
+        contenders.push((name, passes(&gpu, best, picture)));
+    }
     let info = gpu.device.adapter_info();
     println!(
         "{} points, {} x {} pixels, on {} ({})",
@@ -129,8 +188,34 @@ fn passes<'a>(
     let renderer = Renderer::with_path(&gpu.device, &gpu.queue, path);
     let mut view = renderer.view(SIZE);
     Box::new(move || {
+        view.forget();
         let start = Instant::now();
         let commands = renderer.record(&mut view, picture);
+        start.elapsed() + gpu.finish(commands)
+    })
+}
+
+/// The picture again in another colour mode, which needs no raster.
+fn recolouring<'a>(
+    gpu: &'a Gpu,
+    path: RasterPath,
+    picture: &'a Picture<'a>,
+) -> Box<dyn FnMut() -> Duration + 'a> {
+    let renderer = Renderer::with_path(&gpu.device, &gpu.queue, path);
+    let mut view = renderer.view(SIZE);
+    let modes = [ColourMode::Depth, ColourMode::Height].map(|colour| ViewOptions {
+        colour,
+        ..*picture.options
+    });
+    let mut turn = 0;
+    Box::new(move || {
+        turn += 1;
+        let start = Instant::now();
+        let picture = Picture {
+            options: &modes[turn % 2],
+            ..*picture
+        };
+        let commands = renderer.record(&mut view, &picture);
         start.elapsed() + gpu.finish(commands)
     })
 }
@@ -148,8 +233,8 @@ fn report(contenders: &mut [Contender<'_>]) {
         }
     }
     println!(
-        "{:<24} {:>9} {:>9} {:>14}",
-        "", "best ms", "median ms", "x of quads"
+        "{:<24} {:>9} {:>9} {:>14} {:>12}",
+        "", "best ms", "median ms", "x of quads", "ns a point"
     );
     let mut quads_ms = f64::NAN;
     for ((name, _), times) in contenders.iter().zip(&mut times) {
@@ -158,9 +243,12 @@ fn report(contenders: &mut [Contender<'_>]) {
         if quads_ms.is_nan() {
             quads_ms = best;
         }
+        let frames = GROWTH.iter().position(|n| n == name);
+        let points = (FRAME[0] * FRAME[1]) << frames.unwrap_or(0);
         println!(
-            "{name:<24} {best:>9.1} {median:>9.1} {:>14.1}",
-            quads_ms / best
+            "{name:<24} {best:>9.1} {median:>9.1} {:>14.1} {:>12.1}",
+            quads_ms / best,
+            best * 1e6 / points as f64
         );
     }
 }
@@ -194,6 +282,7 @@ impl Quads {
                 bytemuck::cast_slice(&data.colours),
                 wgpu::BufferUsages::STORAGE,
             ),
+            buffer(&[0; 16], wgpu::BufferUsages::STORAGE),
         ];
         let source = wgsl::with_imports(include_str!("quads.wgsl")).expect("the include exists");
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {

@@ -187,6 +187,14 @@ fn bad_videos_are_refused_by_name_and_reason() {
     refused(&folder, clip(&folder), &["0 frames"]);
     std::fs::write(folder.join("frame_1.png"), b"nothing").unwrap();
     refused(&folder.join("frame_1.png"), clip(&folder), &["no image"]);
+    let image =
+        |side| image::RgbImage::new(side, 32).save(folder.join(format!("frame_{side}.png")));
+    std::fs::remove_file(folder.join("frame_1.png")).unwrap();
+    for side in [32, 48] {
+        image(side).unwrap();
+    }
+    let mixed = folder.join("frame_48.png");
+    refused(&mixed, clip(&folder), &["48 x 32", "32 x 32", "one size"]);
     let nothing = ClipRequest {
         frames: 0,
         sampling: Sampling::Even,
@@ -505,16 +513,17 @@ fn a_full_disk_leaves_the_old_file_and_nothing_else() {
         written.and_then(|()| untold.commit()),
         &["No space left"],
     );
-    let filler = vec![1; 48 << 10];
-    std::fs::write(disk.0.join("filler"), &filler).unwrap();
-    let message = export_to(&disk.0).unwrap_err().to_string();
+    let files = |folder: &Path| std::fs::read_dir(folder).unwrap().count();
+    assert_eq!(std::fs::read(&path).unwrap(), b"old");
+    assert_eq!(files(&disk.0), 1, "files beside the old one");
+
+    let tiny = SmallDisk::mount(&bench.path("tiny"), "size=16k").unwrap();
+    let message = export_to(&tiny.0).unwrap_err().to_string();
     assert!(
         message.contains("disk space") && message.contains("available"),
         "{message}"
     );
-    assert_eq!(std::fs::read(&path).unwrap(), b"old");
-    let left = std::fs::read_dir(&disk.0).unwrap().count();
-    assert_eq!(left, 2, "files beside the old one and the filler");
+    assert_eq!(files(&tiny.0), 0);
 }
 
 /// A disk in memory, unmounted at the end.

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
 use one4d_engine::models::one4d::{
-    AdapterConfig, AdapterFile, AdapterMeta, Coupling, DenoiserSpec, One4d, Prediction, XyzInput,
-    save_adapters,
+    AdapterConfig, AdapterFile, AdapterMeta, ConditioningKind, Coupling, DenoiserSpec, One4d,
+    Prediction, XyzInput, save_adapters,
 };
 use one4d_engine::models::wan::{WanConfig, WanDit};
 use one4d_engine::models::{Denoiser as _, DenoiserInputs, Velocities};
@@ -112,6 +112,7 @@ impl Case {
             mask: randn(&known)?.ge(0.0)?.to_dtype(DType::F32)?,
             condition: self.latents(1)?,
             image: None,
+            xyz: None,
         })
     }
 
@@ -278,6 +279,7 @@ fn every_adapter_variable_gets_a_gradient() -> Result<()> {
         let (rgb, xyz, given) = (case.latents(2)?, case.latents(2)?, case.inputs(2)?);
         let given = DenoiserInputs {
             image: Some(randn(&[2, 5, 20])?),
+            xyz: None,
             ..given
         };
         let out = both(&case.model.forward(&rgb, &xyz, &[0.3, 0.8], &given)?)?;
@@ -383,6 +385,7 @@ fn adapter_files_come_back_as_they_were() -> Result<()> {
             adapters: String::new(),
             coupling,
             prediction: Prediction::Velocity,
+            conditioning: ConditioningKind::Unified,
         };
         let loaded = One4d::load(&spec, &weights(&case.base), &path, CPU)?;
         let file = AdapterFile::open(&path, DType::F32, CPU)?;
@@ -435,6 +438,7 @@ fn adapter_files_of_other_programs_are_read_by_their_shapes() -> Result<()> {
         adapters: String::new(),
         coupling: Coupling::Decoupled,
         prediction: Prediction::Velocity,
+        conditioning: ConditioningKind::Unified,
     };
     let loaded = One4d::load(&spec, &weights(&case.base), &path, CPU)?;
     assert_eq!(loaded.adapter_config().rank, 4);

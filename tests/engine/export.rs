@@ -314,25 +314,33 @@ fn the_estimate_comes_close_to_what_is_written() -> Result<()> {
 }
 
 #[test]
-fn a_scene_without_points_exports_without_breaking_gltf() -> Result<()> {
+fn an_empty_frame_does_not_break_gltf_and_an_empty_scene_is_refused() -> Result<()> {
     let out = tempfile::tempdir().unwrap();
     let mut scene = sample_scene();
-    scene.valid = vec![0; 72].into();
-    let empty = request(
+    let mut valid = scene.valid.as_slice().to_vec();
+    valid[..scene.pixels_per_frame()].fill(0);
+    scene.valid = valid.into();
+    let some = request(
         scene,
         &[ExportFormat::Ply, ExportFormat::GlbFrames],
         out.path(),
     );
-    let files = run(&empty, &JobCtx::silent())?;
+    let files = run(&some, &JobCtx::silent())?;
     assert_eq!(read_ply(&files[0]).0, 0);
+    assert!(read_ply(&files[1]).0 > 0);
     validate(&files.into_iter().filter(|f| is_glb(f)).collect::<Vec<_>>());
-    let animated = ExportRequest {
-        formats: vec![ExportFormat::GlbAnimated],
-        ..empty
-    };
-    let error = run(&animated, &JobCtx::silent()).unwrap_err().to_string();
-    assert!(error.contains("no point is left"), "{error}");
-    assert!(!out.path().join("animated.glb").exists());
+
+    let out = tempfile::tempdir().unwrap();
+    let mut scene = sample_scene();
+    let nowhere = vec![f32::NAN; 3 * scene.num_frames * scene.pixels_per_frame()];
+    scene.points = Points::F32(nowhere.into());
+    let none = request(scene, &ALL, out.path());
+    let error = run(&none, &JobCtx::silent()).unwrap_err().to_string();
+    assert!(
+        error.contains("no frame of the range has a point"),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 0);
     Ok(())
 }
 

@@ -46,6 +46,21 @@ fn text_encoder_agrees_with_transformers() -> Result<()> {
 }
 
 #[test]
+fn image_encoder_agrees_with_transformers() -> Result<()> {
+    agree("clip")
+}
+
+#[test]
+fn halves_in_width_agree_with_diffusers_modules() -> Result<()> {
+    agree("4dnex")
+}
+
+#[test]
+fn tokenizer_agrees_with_transformers() -> Result<()> {
+    agree("tokenizer")
+}
+
+#[test]
 fn euler_agrees_with_diffusers() -> Result<()> {
     agree("euler_")
 }

@@ -61,6 +61,7 @@ fn inputs(rows: usize) -> Result<DenoiserInputs> {
         mask: Tensor::zeros((1, 4, t, h, w), candle_core::DType::F32, &cpu)?,
         condition: Tensor::zeros((1, c, t, h, w), candle_core::DType::F32, &cpu)?,
         image: None,
+        xyz: None,
     })
 }
 

@@ -226,3 +226,22 @@ fn bad_sizes_are_refused() {
     assert!(render(&spec).is_err());
     assert!(contact_sheet(&[], 6).is_err());
 }
+
+#[test]
+fn a_ray_along_a_wall_meets_the_other_walls() {
+    // In this clip a pixel's direction has an exact zero, which once gave a depth of minus infinity.
+    let spec = ClipSpec {
+        seed: 100_149,
+        frames: 17,
+        height: 64,
+        width: 96,
+        world: WorldWidth::Narrow,
+    };
+    let clip = render(&spec).unwrap();
+    assert!(
+        clip.depth
+            .iter()
+            .all(|depth| depth.is_finite() && *depth > 0.0)
+    );
+    assert!(clip.points.iter().all(|value| value.is_finite()));
+}

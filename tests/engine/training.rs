@@ -252,12 +252,67 @@ fn the_bundle_loads_and_its_velocities_are_finite() {
         mask: Tensor::zeros((1, 4, 2, 2, 4), DType::F32, &device).unwrap(),
         condition: noise.zeros_like().unwrap(),
         image: None,
+        xyz: None,
     };
     let velocities = model.velocities(&noise, &noise, 1.0, &inputs).unwrap();
     for branch in [velocities.rgb, velocities.xyz] {
         let values = branch.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert!(values.iter().all(|v| v.is_finite()));
     }
+}
+
+#[test]
+fn training_goes_on_from_a_bundle() {
+    let first = tempfile::tempdir().unwrap();
+    let bundle = run(&tiny(), first.path(), None, &JobCtx::silent())
+        .unwrap()
+        .bundle
+        .unwrap();
+    let further = |steps, learns| {
+        let mut config = tiny();
+        config.start_from = Some(bundle.clone());
+        config.dlc = StageConfig {
+            train_base: learns,
+            steps,
+            ..config.dlc
+        };
+        let folder = tempfile::tempdir().unwrap();
+        let report = run(&config, folder.path(), None, &JobCtx::silent()).unwrap();
+        let written = report.bundle.unwrap();
+        let again = write_bundle(&config, folder.path(), &folder.path().join("again")).unwrap();
+        let file = |path: &Path, name: &str| std::fs::read(path.join(name)).unwrap();
+        assert_eq!(file(&written, "model.json"), file(&again, "model.json"));
+        let changed: Vec<&str> = ["codec", "text", "base", "adapters"]
+            .into_iter()
+            .filter(|part| {
+                let name = format!("{part}.safetensors");
+                let values =
+                    |path: &Path| candle_core::safetensors::load(path.join(&name), &Device::Cpu);
+                let (old, new) = (values(&bundle).unwrap(), values(&written).unwrap());
+                let differ = |(name, old): (&String, &Tensor)| {
+                    let bytes =
+                        |t: &Tensor| t.flatten_all()?.to_dtype(DType::F32)?.to_vec1::<f32>();
+                    bytes(old).unwrap() != bytes(&new[name]).unwrap()
+                };
+                assert_eq!(old.len(), new.len());
+                old.iter().any(differ)
+            })
+            .collect();
+        (
+            BundleManifest::read(&written).unwrap().trained_steps,
+            changed,
+        )
+    };
+    assert_eq!(further(0, false), (4, vec![]));
+    assert_eq!(further(2, false), (6, vec!["adapters"]));
+    assert_eq!(further(2, true), (6, vec!["text", "base", "adapters"]));
+
+    let mut other = tiny();
+    other.start_from = Some(bundle.clone());
+    other.model.num_layers += 1;
+    let folder = tempfile::tempdir().unwrap();
+    let error = run(&other, folder.path(), None, &JobCtx::silent()).unwrap_err();
+    assert!(error.to_string().contains("missing"), "{error}");
 }
 
 #[test]

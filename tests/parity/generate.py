@@ -15,6 +15,7 @@ or one, which would hide a missing bias or a swapped norm.
 """
 
 import argparse
+import html
 import json
 import math
 from pathlib import Path
@@ -27,7 +28,14 @@ from diffusers import (
     WanTransformer3DModel,
 )
 from safetensors.torch import save_file
-from transformers import UMT5Config, UMT5EncoderModel
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from transformers import (
+    CLIPVisionConfig,
+    CLIPVisionModel,
+    PreTrainedTokenizerFast,
+    UMT5Config,
+    UMT5EncoderModel,
+)
 
 
 def randomise(model, generator):
@@ -131,6 +139,102 @@ def umt5(folder, g, lengths=(7, 16), table="shared.weight", **overrides):
     write(folder, saved, weights, {"in.input_ids": ids, "in.attention_mask": mask, "out.last_hidden_state": out})
 
 
+def clip(folder, g, batch=1, **overrides):
+    config = dict(
+        hidden_size=24, intermediate_size=40, num_hidden_layers=3, num_attention_heads=4, image_size=12,
+        patch_size=4, hidden_act="gelu", layer_norm_eps=1e-5, projection_dim=8,
+    )
+    config.update(overrides)
+    model = randomise(CLIPVisionModel(CLIPVisionConfig(**config)), g)
+    pixels = torch.randn(batch, 3, config["image_size"], config["image_size"], generator=g)
+    with torch.no_grad():
+        hidden = model(pixel_values=pixels, output_hidden_states=True).hidden_states[-2]
+    saved = json.loads(model.config.to_json_string(use_diff=False))
+    saved["_class_name"] = "CLIPVisionModel"
+    saved["architectures"] = ["CLIPVisionModel"]
+    write(folder, saved, model.state_dict(), {"in.pixel_values": pixels, "out.penultimate_hidden_state": hidden})
+
+
+def four_d_nex(folder, g, frames=3, size=(4, 6), rank=4, **overrides):
+    """4DNeX (arXiv 2508.13154): RGB and XYZ latents side by side in width, the same rotary positions in both
+    halves, an embedding of its own added to the tokens of each, LoRA of both attentions fused with factor 0.5."""
+    config = dict(
+        patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=8, in_channels=36, out_channels=16,
+        text_dim=8, freq_dim=16, ffn_dim=20, num_layers=2, cross_attn_norm=True,
+        qk_norm="rms_norm_across_heads", eps=1e-6, image_dim=12, added_kv_proj_dim=16, rope_max_seq_len=1024,
+        pos_embed_seq_len=None,
+    )
+    config.update(overrides)
+    model = randomise(WanTransformer3DModel(**config), g)
+    weights = {k: v.clone() for k, v in model.state_dict().items()}
+    dim = config["num_attention_heads"] * config["attention_head_dim"]
+    domains = 0.5 * torch.randn(2, dim, generator=g)
+    adapters = {"learnable_domain_embeddings": domains}
+    modules = dict(model.named_modules())
+    for block in range(config["num_layers"]):
+        for name in ("to_q", "to_k", "to_v", "to_out.0"):
+            for attention in ("attn1", "attn2"):
+                path = f"blocks.{block}.{attention}.{name}"
+                a = torch.randn(rank, dim, generator=g) / math.sqrt(dim)
+                b = torch.randn(dim, rank, generator=g) / math.sqrt(rank)
+                adapters[f"transformer.{path}.lora_A.weight"] = a
+                adapters[f"transformer.{path}.lora_B.weight"] = b
+                with torch.no_grad():
+                    modules[path].weight.add_(0.5 * b @ a)
+
+    half_rope, patch = model.rope.forward, model.patch_embedding.forward
+
+    def shared_rope(hidden):
+        _, _, t, h, w = hidden.shape
+        halves = half_rope(hidden[..., : w // 2])
+        grid = (t, h // 2, w // 4)
+        wide = [torch.cat([x.reshape(*grid, -1)] * 2, dim=2).reshape(1, -1, 1, x.shape[-1]) for x in halves]
+        return tuple(wide)
+
+    def patch_with_domains(hidden):
+        tokens = patch(hidden)
+        half = tokens.shape[-1] // 2
+        sides = [domains[k].view(1, -1, 1, 1, 1).expand(*tokens.shape[:-1], half) for k in (0, 1)]
+        return tokens + torch.cat(sides, dim=-1)
+
+    model.rope.forward, model.patch_embedding.forward = shared_rope, patch_with_domains
+    height, width = size
+    io = {
+        "in.hidden_states": torch.randn(1, 36, frames, height, 2 * width, generator=g),
+        "in.timestep": torch.tensor([637.5]),
+        "in.encoder_hidden_states": torch.randn(1, 512, config["text_dim"], generator=g),
+        "in.encoder_hidden_states_image": torch.randn(1, 9, config["image_dim"], generator=g),
+    }
+    with torch.no_grad():
+        io["out.sample"] = model(**{k[3:]: v for k, v in io.items()}).sample
+    saved = config_of(model) | {"_class_name": "FourDNexTransformer"}
+    write(folder, saved, weights, io)
+    save_file({k: v.contiguous() for k, v in adapters.items()}, folder / "adapters.safetensors")
+
+
+TEXTS = [
+    "", "a red ball rolls past a box", "  Two   words\n\there ", "R&amp;D &amp;lt;tag&amp;gt; &#228;&#x20AC;",
+    "Ünïcödé ﬁne Ａ ½ …", "日本語の部屋", "a very long prompt " * 8,
+]
+
+
+def tokenizer(folder, g, length=20):
+    """A Unigram tokenizer of T5's shape, trained on this file; ids as Wan's text cleaning and T5 give them."""
+    ours = Tokenizer(models.Unigram())
+    ours.normalizer = normalizers.Sequence([normalizers.NFKC(), normalizers.Replace(Regex(" {2,}"), " ")])
+    ours.pre_tokenizer = pre_tokenizers.Metaspace(replacement="▁", prepend_scheme="always")
+    trainer = trainers.UnigramTrainer(
+        vocab_size=260, special_tokens=["<pad>", "</s>", "<s>", "<unk>"], unk_token="<unk>", show_progress=False)
+    ours.train_from_iterator(Path(__file__).read_text().splitlines(), trainer)
+    ours.post_processor = processors.TemplateProcessing(single="$A </s>", special_tokens=[("</s>", 1)])
+    reference = PreTrainedTokenizerFast(tokenizer_object=ours, pad_token="<pad>", eos_token="</s>", unk_token="<unk>")
+    cleaned = [" ".join(html.unescape(html.unescape(text)).split()) for text in TEXTS]
+    out = reference(cleaned, padding="max_length", truncation=True, max_length=length, return_tensors="pt")
+    config = {"_class_name": "T5TokenizerFast", "max_length": length, "texts": TEXTS}
+    write(folder, config, None, {"out.input_ids": out.input_ids, "out.attention_mask": out.attention_mask})
+    ours.save(str(folder / "tokenizer.json"), pretty=False)
+
+
 def scheduler(folder, g, cls, steps, shape=(1, 2, 2, 3, 3), mu=None, **config):
     reference = cls(**config)
     reference.set_timesteps(steps, **({} if mu is None else {"mu": mu}))
@@ -188,6 +292,13 @@ CASES = {
     "unipc_uncorrected": lambda f, g: scheduler(
         f, g, UNIPC, 9, flow_shift=2.0, disable_corrector=[0, 3], shift_terminal=0.05, **FLOW),
     "unipc_dynamic": lambda f, g: scheduler(f, g, UNIPC, 9, use_dynamic_shifting=True, mu=1.1, **FLOW),
+    "clip": lambda f, g: clip(f, g),
+    "clip_batch": lambda f, g: clip(f, g, batch=2, num_attention_heads=2, image_size=8, num_hidden_layers=2),
+    "tokenizer": lambda f, g: tokenizer(f, g),
+    "4dnex": lambda f, g: four_d_nex(f, g),
+    "4dnex_three_heads": lambda f, g: four_d_nex(
+        f, g, frames=2, size=(6, 4), rank=3, num_attention_heads=3, attention_head_dim=6, added_kv_proj_dim=18,
+        num_layers=1),
 }
 
 

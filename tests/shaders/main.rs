@@ -25,7 +25,7 @@ fn validate(name: &str, capabilities: Capabilities) -> Result<(), String> {
 fn every_shader_validates_with_the_capabilities_it_may_use() {
     let failures: Vec<String> = wgsl::pass_files()
         .filter_map(|name| {
-            let capabilities = if name == "points_u64.wgsl" {
+            let capabilities = if name.ends_with("_u64.wgsl") {
                 INT64
             } else {
                 Capabilities::empty()

@@ -16,7 +16,7 @@ use glam::{DVec2, DVec3};
 use one4d_engine::geometry::{
     Camera, Intrinsics, WorldFromCamera, rotation_angle_rad, rotation_exp,
 };
-use one4d_engine::postopt::{PointmapClip, Solution};
+use one4d_engine::postopt::{MotionPrior, PointmapClip, Solution};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 use rayon::prelude::*;
@@ -80,6 +80,48 @@ pub fn rows() -> [(&'static str, Disturbance, Errors); 5] {
         ),
     ]
 }
+
+/// The table of priors: prior (none: each frame by itself), weight, and the prototype's mean turn in
+/// degrees, mean distance of centres and the same of steps, at jitter of 0.3 degrees and 0.01, then
+/// at 0.05 degrees and 0.002.
+pub const PRIOR_ROWS: [(Option<MotionPrior>, f64, [f64; 4], [f64; 4]); 6] = [
+    (
+        None,
+        0.0,
+        [0.516, 0.0331, 0.820, 0.0548],
+        [0.092, 0.0076, 0.144, 0.0104],
+    ),
+    (
+        Some(MotionPrior::Path),
+        0.0015,
+        [0.274, 0.0157, 0.287, 0.0161],
+        [0.076, 0.0050, 0.080, 0.0066],
+    ),
+    (
+        Some(MotionPrior::Path),
+        0.015,
+        [0.512, 0.0363, 0.205, 0.0118],
+        [0.423, 0.0329, 0.133, 0.0088],
+    ),
+    (
+        Some(MotionPrior::Acceleration),
+        0.0015,
+        [0.221, 0.0138, 0.119, 0.0063],
+        [0.040, 0.0027, 0.019, 0.0010],
+    ),
+    (
+        Some(MotionPrior::Acceleration),
+        0.005,
+        [0.162, 0.0103, 0.059, 0.0030],
+        [0.041, 0.0023, 0.017, 0.0007],
+    ),
+    (
+        Some(MotionPrior::Acceleration),
+        0.015,
+        [0.140, 0.0084, 0.042, 0.0019],
+        [0.057, 0.0022, 0.022, 0.0005],
+    ),
+];
 
 /// Deviation of a solution from the truth; pairs are mean and maximum over the frames.
 #[derive(Clone, Copy, Debug)]
@@ -184,6 +226,65 @@ impl AnalyticClip {
         points
     }
 
+    /// The exact points, each frame's whole cloud turned about its middle and moved: three normal
+    /// angles of `turn_deg` and three normal shifts of `shift`, as a generator jitters.
+    pub fn jittered_points(&self, turn_deg: f64, shift: f64, seed: u64) -> Vec<f32> {
+        let exact = Disturbance {
+            noise: 0.0,
+            outliers: 0.0,
+            shift: DVec3::ZERO,
+            scale: 1.0,
+        };
+        let mut points = self.points(&exact, 0);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        for frame in points.chunks_exact_mut(self.height * self.width * 3) {
+            let turn = rotation_exp(normal3(&mut rng) * turn_deg.to_radians());
+            let moved = normal3(&mut rng) * shift;
+            let cloud = frame.as_chunks_mut::<3>().0;
+            let sum: DVec3 = cloud.iter().map(|p| DVec3::from(p.map(f64::from))).sum();
+            let middle = sum / cloud.len() as f64;
+            for p in cloud {
+                let at = DVec3::from(p.map(f64::from)) - middle;
+                *p = (turn * at + middle + moved).as_vec3().to_array();
+            }
+        }
+        points
+    }
+
+    /// Mean turn in degrees, mean distance of centres, and the same of the steps between
+    /// neighbours: rows of the table of priors.
+    pub fn path_errors(&self, solution: &Solution) -> [f64; 4] {
+        let clip_from_world = solution.world_from_clip.inverse();
+        let found: Vec<WorldFromCamera> = solution
+            .cameras
+            .iter()
+            .map(|camera| WorldFromCamera {
+                rotation: clip_from_world.rotation * camera.world_from_camera.rotation,
+                translation: clip_from_world.transform(camera.world_from_camera.translation),
+            })
+            .collect();
+        let truth: Vec<WorldFromCamera> = (0..self.frames)
+            .map(|i| self.camera(i).world_from_camera)
+            .collect();
+        let step = |poses: &[WorldFromCamera], i: usize| poses[i + 1].relative_to(poses[i]);
+        let turn = |a: WorldFromCamera, b: WorldFromCamera| {
+            rotation_angle_rad(a.rotation * b.rotation.transpose()).to_degrees()
+        };
+        let mut sums = [0.0; 4];
+        for i in 0..self.frames {
+            sums[0] += turn(found[i], truth[i]) / self.frames as f64;
+            let away = (found[i].translation - truth[i].translation).length();
+            sums[1] += away / self.frames as f64;
+        }
+        let steps = self.frames - 1;
+        for i in 0..steps {
+            let (own, other) = (step(&found, i), step(&truth, i));
+            sums[2] += turn(own, other) / steps as f64;
+            sums[3] += own.relative_to(other).translation.length() / steps as f64;
+        }
+        sums
+    }
+
     /// The points as the solver takes them.
     pub fn pointmaps<'a>(&self, points: &'a [f32]) -> PointmapClip<'a> {
         PointmapClip {
@@ -222,17 +323,30 @@ impl AnalyticClip {
         solution: &Solution,
         undo: impl Fn(WorldFromCamera) -> WorldFromCamera,
     ) -> Errors {
+        let cameras: Vec<Camera> = solution
+            .cameras
+            .iter()
+            .map(|camera| Camera {
+                world_from_camera: undo(camera.world_from_camera),
+                ..*camera
+            })
+            .collect();
+        self.camera_errors(&cameras)
+    }
+
+    /// Compares cameras in the truth's own world.
+    pub fn camera_errors(&self, cameras: &[Camera]) -> Errors {
         let count = self.frames as f64;
         let (mut rotation, mut centre) = ((0.0, 0.0_f64), (0.0, 0.0_f64));
-        for (frame_idx, camera) in solution.cameras.iter().enumerate() {
+        for (frame_idx, camera) in cameras.iter().enumerate() {
             let truth = self.camera(frame_idx).world_from_camera;
-            let found = undo(camera.world_from_camera);
+            let found = camera.world_from_camera;
             let turn = rotation_angle_rad(found.rotation * truth.rotation.transpose()).to_degrees();
             let away = (found.translation - truth.translation).length() * 1e3;
             rotation = (rotation.0 + turn / count, rotation.1.max(turn));
             centre = (centre.0 + away / count, centre.1.max(away));
         }
-        let focal_px = solution.cameras[0].intrinsics.fx_px;
+        let focal_px = cameras[0].intrinsics.fx_px;
         Errors {
             focal_percent: (focal_px / self.focal_px - 1.0) * 100.0,
             rotation_deg: rotation,

@@ -9,9 +9,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
 use one4d_engine::job::JobCtx;
+use one4d_engine::models::clip_vision::{ClipVision, ClipVisionConfig};
+use one4d_engine::models::one4d::{AdapterFile, One4d};
 use one4d_engine::models::umt5::{Umt5Config, Umt5Encoder};
+use one4d_engine::models::umt5_text::Umt5Tokenizer;
 use one4d_engine::models::wan::vae::{WanVae, WanVaeConfig};
 use one4d_engine::models::wan::{TokenContext, WanConfig, WanDit};
+use one4d_engine::models::{DenoiserInputs, XyzCondition};
 use one4d_engine::nn::Weights;
 use one4d_engine::sampler::{Euler, FlowMatchEulerConfig, Schedule, Solver, UniPc, UniPcConfig};
 use serde_json::Value;
@@ -79,6 +83,9 @@ impl Case {
             "WanTransformer3DModel" => self.transformer(),
             "AutoencoderKLWan" => self.vae(),
             "UMT5EncoderModel" => self.umt5(),
+            "FourDNexTransformer" => self.four_d_nex(),
+            "T5TokenizerFast" => self.tokenizer(),
+            "CLIPVisionModel" | "CLIPVisionModelWithProjection" => self.clip_vision(),
             "FlowMatchEulerDiscreteScheduler" => self.euler(),
             "UniPCMultistepScheduler" => self.unipc(),
             other => bail!("unknown class name `{other}`"),
@@ -177,6 +184,85 @@ impl Case {
             None => Tensor::ones(ids.dims(), DType::F32, &Device::Cpu)?,
         };
         Ok([("last_hidden_state", encoder.forward(&ids, &mask)?)].into())
+    }
+
+    /// Halves side by side in width, as 4DNeX has them; channels are noisy latents, mask, condition.
+    fn four_d_nex(&self) -> Result<Outputs> {
+        let config = WanConfig::from_reference(&self.config)?;
+        let weights = self.weights()?;
+        let path = self.folder.join("adapters.safetensors");
+        let file = AdapterFile::open(&path, DType::F32, &Device::Cpu)?;
+        let adapters = file.config(&config)?;
+        let model = One4d::from_weights(&config, &adapters, &weights, &file.weights)?;
+        weights.finish()?;
+        file.weights.finish()?;
+        let x = self.input("hidden_states")?.to_dtype(DType::F32)?;
+        let channels = config.out_dim;
+        let half = |side: usize| -> Result<[Tensor; 3]> {
+            let width = x.dim(4)? / 2;
+            let half = x.narrow(4, side * width, width)?;
+            let part = |start, len| half.narrow(1, start, len)?.contiguous();
+            Ok([
+                part(0, channels)?,
+                part(channels, 4)?,
+                part(channels + 4, channels)?,
+            ])
+        };
+        let ([rgb, mask, condition], [xyz, xyz_mask, slopes]) = (half(0)?, half(1)?);
+        let inputs = DenoiserInputs {
+            text: self.input("encoder_hidden_states")?.clone(),
+            mask,
+            condition,
+            image: self.optional_input("encoder_hidden_states_image").cloned(),
+            xyz: Some(XyzCondition {
+                mask: xyz_mask,
+                condition: slopes,
+            }),
+        };
+        let time = self.input("timestep")?.to_dtype(DType::F64)?;
+        let sigmas: Vec<f64> = time.flatten_all()?.to_vec1::<f64>()?;
+        let sigmas: Vec<f64> = sigmas.iter().map(|time| time / 1000.0).collect();
+        let outputs = model.forward(&rgb, &xyz, &sigmas, &inputs)?;
+        Ok([("sample", Tensor::cat(&[outputs.rgb, outputs.xyz], 4)?)].into())
+    }
+
+    /// Ids of `texts`, padded with 0 to `max_length`.
+    fn tokenizer(&self) -> Result<Outputs> {
+        let length = self.config.get("max_length").and_then(Value::as_u64);
+        let length = usize::try_from(length.context("config.json has no `max_length`")?)?;
+        let texts = self.config.get("texts").and_then(Value::as_array);
+        let texts = texts.context("config.json has no `texts`")?;
+        let path = self.folder.join("tokenizer.json");
+        let tokenizer = Umt5Tokenizer::load(&path, length)?;
+        let (mut ids, mut mask) = (Vec::new(), Vec::new());
+        for text in texts {
+            let row = tokenizer.ids(text.as_str().context("`texts` holds more than texts")?)?;
+            let padding = length - row.len();
+            mask.extend((0..length).map(|at| u32::from(at < row.len())));
+            ids.extend(row.into_iter().chain(std::iter::repeat_n(0, padding)));
+        }
+        let shape = (texts.len(), length);
+        let tensor = |values| Tensor::from_vec(values, shape, &Device::Cpu);
+        Ok([
+            ("input_ids", tensor(ids)?),
+            ("attention_mask", tensor(mask)?),
+        ]
+        .into())
+    }
+
+    fn clip_vision(&self) -> Result<Outputs> {
+        let config = ClipVisionConfig::from_reference(&self.config)?;
+        let weights = self.weights()?;
+        let tower = ClipVision::from_weights(&config, &weights)?;
+        weights.finish()?;
+        let pixels = self.input("pixel_values")?.to_dtype(DType::F32)?;
+        // `hidden_states[-2]` of the reference.
+        let tokens = tower.forward(&pixels)?;
+        Ok([
+            ("penultimate_hidden_state", tokens.clone()),
+            ("hidden_states", tokens),
+        ]
+        .into())
     }
 
     fn euler(&self) -> Result<Outputs> {

@@ -6,7 +6,9 @@ mod doctor;
 mod eval;
 mod export;
 mod generate;
+mod import;
 mod inspect;
+mod models;
 mod output;
 mod render;
 mod train;
@@ -55,9 +57,11 @@ pub struct Cli {
 pub enum Command {
     /// Generate a scene from a prompt, images or a video.
     Generate(generate::Args),
+    /// Make a scene file of what another tool left on disk.
+    Import(import::Args),
     /// Write a scene in other formats.
     Export(export::Args),
-    /// Measure a model.
+    /// Measure a model, a camera path or depth.
     #[command(subcommand)]
     Eval(eval::Eval),
     /// Train a model or adapters.
@@ -68,6 +72,12 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Say what will run on this machine, and how fast.
     Doctor(doctor::Args),
+    /// Prepare the weight files of large models.
+    #[command(subcommand)]
+    Models(models::Models),
+    /// The child process of `models convert`.
+    #[command(hide = true)]
+    ConvertPickle(models::ChildArgs),
 }
 
 /// Runs a headless command and returns the exit code.
@@ -75,13 +85,18 @@ pub fn run(command: Command, json: bool) -> u8 {
     let printer = Printer::new(json);
     match command {
         Command::Generate(args) => printer.finish(args.request().and_then(|r| printer.run_job(r))),
+        Command::Import(args) => printer.finish(args.request().and_then(|r| printer.run_job(r))),
         Command::Export(args) => printer.finish(args.run(&printer)),
         Command::Eval(eval::Eval::Synthetic(args)) => {
             printer.finish(printer.run_job(args.request()))
         }
+        Command::Eval(eval::Eval::Pose(args)) => printer.finish(args.run()),
+        Command::Eval(eval::Eval::Depth(args)) => printer.finish(args.run()),
         Command::Train(args) => printer.finish(printer.run_job(args.request())),
         Command::Render(args) => printer.finish(printer.run_job(args.request())),
         Command::Inspect(args) => printer.finish(printer.run_job(args.request())),
         Command::Doctor(_) => printer.finish(doctor::Args::run()),
+        Command::Models(models::Models::Convert(args)) => printer.finish(args.run()),
+        Command::ConvertPickle(args) => args.run(),
     }
 }

@@ -118,7 +118,8 @@ fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn print_error_line(text: &str) {
+/// A line on standard error; whether anybody reads it does not matter.
+pub(super) fn print_error_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
 }
 

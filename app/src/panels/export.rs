@@ -1,10 +1,11 @@
 //! The export dialog.
 
-use egui::{Align, Frame, Id, Layout, Margin, Modal, Ui, vec2};
+use egui::{Align, Layout, Ui, vec2};
 use egui_material_icons::icons;
 use one4d_engine::worker::ExportFormat;
 
 use super::Panel;
+use super::dialog::dialog_ui;
 use crate::state::AppCommand;
 use crate::state::command::{ExportEdit, Pick};
 use crate::state::export::{ExportForm, FORMATS};
@@ -22,25 +23,13 @@ pub fn export_ui(ctx: &egui::Context, panel: &mut Panel<'_>) {
     let (Some(form), Some(open)) = (&state.export, &state.scene) else {
         return;
     };
-    let tokens = theme::tokens_of(ctx);
-    let frame = Frame::new()
-        .fill(tokens.panel)
-        .corner_radius(10)
-        .stroke(egui::Stroke::new(1.0, tokens.line))
-        .inner_margin(Margin::same(space::XL as i8));
-    let modal = Modal::new(Id::unique("export"))
-        .frame(frame)
-        .backdrop_color(tokens.backdrop)
-        .show(ctx, |ui| {
-            ui.set_width(WIDTH);
-            dialog_ui(ui, panel, form, open);
-        });
+    let modal = dialog_ui(ctx, "export", WIDTH, |ui| form_ui(ui, panel, form, open));
     if modal.should_close() {
         panel.push(AppCommand::Export(ExportEdit::Cancel));
     }
 }
 
-fn dialog_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenScene) {
+fn form_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenScene) {
     widgets::heading(ui, "Export");
     ui.add_space(space::XS);
     widgets::caption(ui, "Formats");
@@ -56,6 +45,7 @@ fn dialog_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenS
     if let Some(only_good) = changed {
         panel.push(AppCommand::Export(ExportEdit::OnlyGood(only_good)));
     }
+    scale_ui(ui, panel, form);
     ui.add_space(space::S);
     folder_ui(ui, panel, form);
     ui.add_space(space::M);
@@ -190,6 +180,21 @@ fn numbers_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &Open
             }
         }
     });
+}
+
+/// Offers metres where a scale was set from a known length.
+fn scale_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm) {
+    let Some(known) = panel.state.lengths.known else {
+        return;
+    };
+    let (changed, response) = switch(ui, "Lengths in metres", form.in_metres);
+    response.on_hover_text(format!(
+        "By the scale that you set: a scene unit is {:.4} m",
+        known.metres()
+    ));
+    if let Some(in_metres) = changed {
+        panel.push(AppCommand::Export(ExportEdit::InMetres(in_metres)));
+    }
 }
 
 fn folder_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm) {

@@ -5,7 +5,7 @@ use egui_material_icons::icons;
 use one4d_engine::geometry::Camera;
 use one4d_engine::scene::ScaleTag;
 
-use super::{Panel, view};
+use super::{Panel, camera, filter, look, measure};
 use crate::state::command::InspectPage;
 use crate::state::scene::{OpenScene, explain_flag, explain_scale};
 use crate::state::{AppCommand, file_name};
@@ -68,14 +68,20 @@ fn pages_ui(ui: &mut Ui, panel: &mut Panel<'_>, open: &OpenScene) {
     let page = panel.state.inspect_page;
     let pages = [
         (InspectPage::Scene, "Scene", None),
-        (InspectPage::View, "View", None),
+        (InspectPage::Look, "Look", None),
+        (InspectPage::Filter, "Filter", None),
+        (InspectPage::Camera, "Camera", None),
+        (InspectPage::Measure, "Measure", None),
     ];
     if let Some(page) = segmented(ui, &pages, page) {
         panel.push(AppCommand::Inspect(page));
     }
     match page {
         InspectPage::Scene => scene_ui(ui, panel, open),
-        InspectPage::View => view::view_ui(ui, panel),
+        InspectPage::Look => look::look_ui(ui, panel, open),
+        InspectPage::Filter => filter::filter_ui(ui, panel, open),
+        InspectPage::Camera => camera::camera_page_ui(ui, panel, open),
+        InspectPage::Measure => measure::measure_ui(ui, panel, open),
     }
 }
 
@@ -140,7 +146,8 @@ fn quality_ui(ui: &mut Ui, open: &OpenScene) {
     });
 }
 
-fn camera_ui(ui: &mut Ui, panel: &Panel<'_>, open: &OpenScene) {
+/// The camera of the frame on screen.
+pub(super) fn camera_ui(ui: &mut Ui, panel: &Panel<'_>, open: &OpenScene) {
     let frame = panel.state.frame();
     section(ui, "Camera", |ui| {
         let Some(camera) = open.scene.cameras.as_ref().and_then(|all| all.get(frame)) else {

@@ -1,17 +1,30 @@
 //! The panels: each reads the state, shows itself and pushes commands.
 
+pub mod camera;
+pub mod centre;
+pub mod compare;
 pub mod create;
+mod dialog;
 pub mod drop_hint;
 pub mod empty;
 pub mod export;
+pub mod filter;
+pub mod finder;
 pub mod inputs;
 pub mod inspect;
+pub mod legend;
+pub mod look;
+pub mod measure;
 pub mod notices;
+pub mod overlays;
+pub mod plot;
 pub mod queue;
+pub mod quit;
 pub mod sheet;
+pub mod shot;
 pub mod stage;
+pub mod toolbar;
 pub mod top_bar;
-pub mod view;
 pub mod viewport;
 
 use egui_wgpu::RenderState;
@@ -27,6 +40,8 @@ pub struct Panel<'a> {
     pub textures: &'a mut Textures,
     /// The window's renderer; `None` where there is no graphics adapter.
     pub render_state: Option<&'a RenderState>,
+    /// Seconds that the last picture of the window took on the processor.
+    pub cpu_secs: Option<f32>,
     /// Where to push commands.
     pub commands: &'a mut Vec<AppCommand>,
 }

@@ -222,6 +222,9 @@ fn actions_ui(ui: &mut Ui, panel: &mut Panel<'_>, card: &JobCard) {
             let saved = card.output.as_ref().and_then(scene_file).is_some();
             if saved && !on_screen {
                 offers.push(("Show", icons::ICON_VISIBILITY, JobEdit::OpenResult));
+                if panel.state.scene.is_some() {
+                    offers.push(("Compare", icons::ICON_COMPARE, JobEdit::CompareResult));
+                }
             }
             if card
                 .output
@@ -241,8 +244,15 @@ fn actions_ui(ui: &mut Ui, panel: &mut Panel<'_>, card: &JobCard) {
     }
     ui.horizontal(|ui| {
         ui.spacing_mut().item_spacing.x = 2.0;
-        for (name, icon, edit) in offers {
-            if ui.add(PushButton::quiet(name).with_icon(icon)).clicked() {
+        let narrow = offers.len() > 3;
+        for (i, (name, icon, edit)) in offers.into_iter().enumerate() {
+            // The first two say what they do; more words do not fit.
+            let button = if narrow && i > 1 {
+                PushButton::icon(icon, name).tooltip(name)
+            } else {
+                PushButton::quiet(name).with_icon(icon)
+            };
+            if ui.add(button).clicked() {
                 panel.push(AppCommand::Job(card.id, edit));
             }
         }

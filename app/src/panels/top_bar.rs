@@ -5,7 +5,7 @@ use egui_material_icons::icons;
 
 use super::Panel;
 use crate::shortcuts;
-use crate::state::command::Target;
+use crate::state::command::{Group, Target};
 use crate::state::settings::ThemeChoice;
 use crate::state::{Action, AppCommand, file_name};
 use crate::theme::{self, space};
@@ -25,7 +25,9 @@ pub fn top_bar_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     brand(ui);
     ui.add_space(space::S);
     file_menu(ui, panel);
+    edit_menu(ui, panel);
     view_menu(ui, panel);
+    scene_menu(ui, panel);
     help_menu(ui, panel);
     ui.with_layout(Layout::right_to_left(Align::Center), |ui| {
         right_side(ui, panel);
@@ -58,6 +60,7 @@ fn right_side(ui: &mut Ui, panel: &mut Panel<'_>) {
         panel.push(AppCommand::Act(Action::Export));
     }
     ui.add_space(space::S);
+    action_icon(ui, Action::FindAction, false, panel.commands);
     action_icon(ui, Action::ToggleTheme, false, panel.commands);
     for (action, open) in [
         (Action::ToggleInspect, state.layout.inspect),
@@ -133,11 +136,59 @@ fn item(ui: &mut Ui, action: Action, checked: Option<bool>, panel: &mut Panel<'_
 }
 
 fn is_enabled(action: Action, panel: &Panel<'_>) -> bool {
+    let state = panel.state;
     match action {
-        Action::Export => panel.state.scene.is_some(),
-        Action::Generate => panel.state.create.missing().is_none(),
-        _ => true,
+        Action::Undo => state.history.can_undo(),
+        Action::Redo => state.history.can_redo(),
+        Action::Generate => state.create.missing().is_none(),
+        Action::CompareWipe | Action::CompareLink | Action::CompareEnd => {
+            state.comparing.both().is_some()
+        }
+        Action::Export | Action::Screenshot | Action::Compare => state.scene.is_some(),
+        _ => match action.spec().group {
+            Group::Time | Group::View | Group::Look => state.scene.is_some(),
+            Group::File | Group::Tools | Group::Window => true,
+        },
     }
+}
+
+fn edit_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
+    menu(ui, "Edit", |ui| {
+        item(ui, Action::Undo, None, panel);
+        item(ui, Action::Redo, None, panel);
+        ui.separator();
+        item(ui, Action::FindAction, None, panel);
+    });
+}
+
+fn scene_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
+    menu(ui, "Scene", |ui| {
+        let state = panel.state;
+        for action in [Action::MeasureDistance, Action::MeasureAngle] {
+            item(ui, action, None, panel);
+        }
+        let clips = state.view.options.clip_box.is_some();
+        item(ui, Action::ToggleClipBox, Some(clips), panel);
+        ui.separator();
+        for action in [
+            Action::AddMarker,
+            Action::PreviousMarker,
+            Action::NextMarker,
+            Action::RemoveMarker,
+        ] {
+            item(ui, action, None, panel);
+        }
+        ui.separator();
+        item(ui, Action::LevelToGround, None, panel);
+        item(ui, Action::LevelToCamera, None, panel);
+        ui.separator();
+        item(ui, Action::Compare, None, panel);
+        if state.comparing.both().is_some() {
+            for action in [Action::CompareWipe, Action::CompareLink, Action::CompareEnd] {
+                item(ui, action, None, panel);
+            }
+        }
+    });
 }
 
 fn file_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
@@ -149,6 +200,7 @@ fn file_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
         ui.separator();
         item(ui, Action::Generate, None, panel);
         item(ui, Action::Export, None, panel);
+        item(ui, Action::Screenshot, None, panel);
         ui.separator();
         item(ui, Action::Quit, None, panel);
     });
@@ -203,8 +255,16 @@ fn view_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
             item(ui, action, on, panel);
         }
         ui.separator();
-        for action in [Action::Focus, Action::LookThrough] {
+        for action in [Action::Focus, Action::ShowAll] {
             item(ui, action, None, panel);
+        }
+        for (action, on) in [
+            (Action::LookThrough, state.view.look_through),
+            (Action::Orthographic, state.view.goal().orthographic),
+            (Action::ToggleSource, state.companions.source),
+            (Action::ToggleStats, state.companions.stats),
+        ] {
+            item(ui, action, Some(on), panel);
         }
         ui.separator();
         for theme in ThemeChoice::ALL {
@@ -227,6 +287,7 @@ fn view_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
 
 fn help_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
     menu(ui, "Help", |ui| {
+        item(ui, Action::FindAction, None, panel);
         item(ui, Action::ShowShortcuts, None, panel);
     });
 }

@@ -1,45 +1,84 @@
-//! The scene in the middle of the window, with its tools over it.
+//! The scene in the middle of the window, alone or beside a second, with what lies over it.
 
-use egui::{Align, Align2, Frame, Layout, Margin, Rect, Ui, UiBuilder, pos2, vec2};
+use egui::{Align2, Rect, Role, Sense, Ui, UiBuilder, WidgetInfo, pos2, vec2};
 use egui_material_icons::icons;
 use egui_wgpu::RenderState;
+use glam::DVec3;
 
-use super::{Panel, inspect};
+use super::overlays::{clip_box, figures, measures, source};
+use super::toolbar::toolbar_ui;
+use super::{Panel, compare, legend};
+use crate::state::AppCommand;
+use crate::state::compare::{Compare, CompareEdit, second_frame};
+use crate::state::measures::Anchor;
 use crate::state::scene::OpenScene;
-use crate::state::{Action, AppCommand};
+use crate::state::view::Shown;
 use crate::theme::{self, space};
-use crate::viewport::{Overlay, Palette, ViewportInput, ViewportResponse, viewport_ui};
-use crate::widgets::{self, action_icon};
+use crate::viewport::{Palette, Pick, ViewportInput, ViewportResponse, viewport_ui};
 
 /// Shows the scene; without a graphics adapter, its frames.
 pub fn scene_ui(ui: &mut Ui, panel: &mut Panel<'_>, open: &OpenScene) {
     let rect = ui.max_rect();
-    match panel.render_state {
-        Some(render_state) => {
-            let shown = view_ui(ui, panel, render_state, open);
-            if let Some(problem) = &shown.problem {
-                message(ui, rect, problem);
-            }
-            stats_ui(ui, panel, rect, &shown);
-        }
-        None => flat_ui(ui, panel, rect, open),
+    let first = match panel.state.comparing.both() {
+        Some(second) => compare::places(rect, second).0,
+        None => rect,
+    };
+    let shown = panel
+        .render_state
+        .map(|render_state| first_ui(ui, panel, render_state, (first, open)));
+    if shown.is_none() {
+        flat_ui(ui, panel, first, open);
     }
-    toolbar_ui(ui, panel, rect);
+    if let Some(shown) = &shown
+        && let Some(problem) = &shown.problem
+    {
+        message(ui, first, problem);
+    }
+    over_ui(ui, panel, first, (open, shown.as_ref()));
+    if let Some(second) = panel.state.comparing.both() {
+        let (_, place) = compare::places(rect, second);
+        if let Some(render_state) = panel.render_state {
+            second_ui(ui, panel, render_state, (place, rect, second));
+        } else {
+            let frame = second_frame(panel.state).unwrap_or(0);
+            source::whole_ui(ui, panel, place, (&second.open, frame));
+        }
+        compare::divider_ui(ui, panel, rect, (open, second));
+    }
+    toolbar_ui(ui, panel, first);
+    figures::stats_ui(ui, panel, first, shown.as_ref());
     waiting_ui(ui, panel, rect, open);
 }
 
-fn view_ui(
+/// What lies over the first view.
+fn over_ui(
+    ui: &mut Ui,
+    panel: &mut Panel<'_>,
+    view: Rect,
+    (open, shown): (&OpenScene, Option<&ViewportResponse>),
+) {
+    let hovered = shown.and_then(|shown| shown.hovered);
+    if let Some(shown) = shown {
+        source::underlay_ui(ui, panel, view, open);
+        let point = hovered.map(|(_, point)| point);
+        measures::measures_ui(ui, panel, &shown.projection, point);
+        clip_box::clip_box_ui(ui, panel, &shown.projection);
+        let loading = shown.loading;
+        figures::line_ui(ui, panel, view, (open, loading, hovered));
+    }
+    legend::legend_ui(ui, panel, view, open);
+    source::source_ui(ui, panel, view, (open, hovered.map(|(pick, _)| pick)));
+}
+
+/// The first scene; passes on what was clicked and what the view knows of the frame.
+fn first_ui(
     ui: &mut Ui,
     panel: &mut Panel<'_>,
     render_state: &RenderState,
-    open: &OpenScene,
+    (place, open): (Rect, &OpenScene),
 ) -> ViewportResponse {
     let mut view = panel.state.view;
-    let palette = if ui.visuals().dark_mode {
-        Palette::DARK
-    } else {
-        Palette::LIGHT
-    };
+    let palette = palette(ui);
     let input = ViewportInput {
         view_id: egui::Id::unique("main-view"),
         scene: Some(&open.scene),
@@ -48,20 +87,95 @@ fn view_ui(
         render_state,
         reduced_motion: panel.state.settings.reduce_motion,
     };
-    let shown = viewport_ui(ui, &mut view, &input);
+    let mut child = ui.new_child(UiBuilder::new().max_rect(place).id_salt("first-view"));
+    child.set_clip_rect(place.intersect(ui.clip_rect()));
+    let shown = viewport_ui(&mut child, &mut view, &input);
     if view != panel.state.view {
-        panel.push(AppCommand::View(view));
+        panel.push(AppCommand::View(Box::new(view)));
+    }
+    if let Some(clicked) = shown.clicked {
+        panel.push(AppCommand::Clicked(clicked.map(anchor)));
+    }
+    let told = Shown {
+        stats: shown.stats.clone(),
+        hidden_share: shown.hidden_share,
+        size_px: shown.projection.size_px,
+    };
+    if told != panel.state.shown {
+        panel.push(AppCommand::Shown(told));
     }
     shown
 }
 
-/// The frames as pictures, where nothing can draw points.
-fn flat_ui(ui: &Ui, panel: &mut Panel<'_>, rect: Rect, open: &OpenScene) {
-    if let Some(Some(picture)) = open.strip.get(panel.state.frame()) {
-        let texture = panel.textures.picture(ui.ctx(), picture);
-        let place = widgets::picture_rect(rect.shrink(64.0), picture.size);
-        widgets::thumbnail(ui, place, texture, picture.size, 8.0);
+/// The second scene, seen as the first or on its own.
+fn second_ui(
+    ui: &mut Ui,
+    panel: &mut Panel<'_>,
+    render_state: &RenderState,
+    (place, whole, second): (Rect, Rect, &Compare),
+) {
+    let shared = panel.state.view;
+    let before = if second.linked {
+        shared
+    } else {
+        crate::viewport::ViewportState {
+            options: shared.options,
+            ..second.view
+        }
+    };
+    let mut view = before;
+    let palette = palette(ui);
+    let input = ViewportInput {
+        view_id: egui::Id::unique("second-view"),
+        scene: Some(&second.open.scene),
+        frame_idx: second_frame(panel.state).unwrap_or(0),
+        palette: &palette,
+        render_state,
+        reduced_motion: panel.state.settings.reduce_motion,
+    };
+    // In a wipe the picture is as large as the first and only its part is seen.
+    let picture = compare::picture(whole, place, second);
+    let mut child = ui.new_child(UiBuilder::new().max_rect(picture).id_salt("second-view"));
+    child.set_clip_rect(place.intersect(ui.clip_rect()));
+    let shown = viewport_ui(&mut child, &mut view, &input);
+    if let Some(problem) = &shown.problem {
+        message(ui, place, problem);
     }
+    if view == before {
+        return;
+    }
+    panel.push(if second.linked {
+        AppCommand::View(Box::new(view))
+    } else {
+        AppCommand::Compare(CompareEdit::View(Box::new(view)))
+    });
+}
+
+fn palette(ui: &Ui) -> Palette {
+    if ui.visuals().dark_mode {
+        Palette::DARK
+    } else {
+        Palette::LIGHT
+    }
+}
+
+fn anchor((pick, point): (Pick, DVec3)) -> Anchor {
+    Anchor {
+        frame_idx: pick.frame_idx,
+        column: pick.column,
+        row: pick.row,
+        point: point.to_array(),
+    }
+}
+
+/// The frames as pictures, where nothing can draw points; a click still chooses a pixel's point.
+fn flat_ui(ui: &Ui, panel: &mut Panel<'_>, rect: Rect, open: &OpenScene) {
+    let frame_idx = panel.state.frame();
+    let place = source::whole_ui(ui, panel, rect, (open, frame_idx));
+    let id = ui.scope_id().with("flat-view");
+    let response = ui.interact(place, id, Sense::click());
+    response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "Flat view"));
+    source::choose(panel, &response, place, (open, frame_idx));
     let words =
         "No graphics adapter: frames are shown flat. Mesa's software driver is enough for 3D.";
     message(ui, rect, words);
@@ -74,87 +188,6 @@ fn message(ui: &Ui, rect: Rect, words: &str) {
         Align2::CENTER_CENTER,
         words,
         theme::body(),
-        tokens.muted,
-    );
-}
-
-/// Tools over the upper left corner.
-fn toolbar_ui(ui: &mut Ui, panel: &mut Panel<'_>, rect: Rect) {
-    let tokens = theme::tokens(ui);
-    let place = Rect::from_min_size(rect.min + vec2(space::M, space::M), vec2(320.0, 34.0));
-    let mut row = ui.new_child(
-        UiBuilder::new()
-            .max_rect(place)
-            .layout(Layout::left_to_right(Align::Center)),
-    );
-    Frame::new()
-        .fill(theme::fade(tokens.panel, 0.92))
-        .corner_radius(8)
-        .stroke(theme::hairline(ui))
-        .inner_margin(Margin::same(3))
-        .show(&mut row, |ui| {
-            ui.spacing_mut().item_spacing.x = 2.0;
-            let view = panel.state.view;
-            let has = |overlay| view.options.overlays.has(overlay);
-            action_icon(ui, Action::Focus, false, panel.commands);
-            action_icon(ui, Action::LookThrough, view.look_through, panel.commands);
-            divider(ui);
-            for (action, overlay) in [
-                (Action::ToggleFrustums, Overlay::Frustums),
-                (Action::ToggleGrid, Overlay::Grid),
-                (Action::ToggleAxes, Overlay::Axes),
-            ] {
-                action_icon(ui, action, has(overlay), panel.commands);
-            }
-            divider(ui);
-            action_icon(ui, Action::SmallerPoints, false, panel.commands);
-            points_mark(ui);
-            action_icon(ui, Action::LargerPoints, false, panel.commands);
-        });
-}
-
-fn divider(ui: &mut Ui) {
-    let (rect, _) = ui.allocate_exact_size(vec2(7.0, 18.0), egui::Sense::hover());
-    ui.painter()
-        .vline(rect.center().x, rect.y_range(), theme::hairline(ui));
-}
-
-/// What minus and plus are about.
-fn points_mark(ui: &mut Ui) {
-    let (rect, _) = ui.allocate_exact_size(vec2(18.0, theme::ROW), egui::Sense::hover());
-    let icon = icons::ICON_GRAIN;
-    ui.painter().text(
-        rect.center(),
-        Align2::CENTER_CENTER,
-        icon.codepoint,
-        theme::icon_font(icon, theme::ICON),
-        theme::tokens(ui).muted,
-    );
-}
-
-/// Points and what is on its way, in the lower left corner.
-fn stats_ui(ui: &Ui, panel: &Panel<'_>, rect: Rect, shown: &ViewportResponse) {
-    let Some(open) = &panel.state.scene else {
-        return;
-    };
-    let tokens = theme::tokens(ui);
-    let points = inspect::thousands(open.scene.pixels_per_frame());
-    let mut words = format!("{points} points a frame");
-    if shown.loading {
-        words += ", loading frame ";
-        words += &(panel.state.frame() + 1).to_string();
-    }
-    if panel.state.view.look_through {
-        words += ", through the camera";
-    }
-    if panel.state.platform.software {
-        words += ", software rendering";
-    }
-    ui.painter().text(
-        pos2(rect.left() + space::M, rect.bottom() - space::M),
-        Align2::LEFT_BOTTOM,
-        words,
-        theme::caption(),
         tokens.muted,
     );
 }
@@ -174,9 +207,8 @@ fn waiting_ui(ui: &Ui, panel: &Panel<'_>, rect: Rect, open: &OpenScene) {
         .painter()
         .layout_no_wrap(words, theme::body(), tokens.text);
     let size = galley.size() + vec2(2.0 * space::M + 20.0, 12.0);
-    let centre = pos2(rect.center().x, rect.top() + space::M + 17.0);
-    // Beside the tools where both do not fit above each other.
-    let left = (centre.x - size.x / 2.0).max(rect.left() + 260.0);
+    let centre = pos2(rect.center().x, rect.top() + 2.0 * space::M + 51.0);
+    let left = centre.x - size.x / 2.0;
     let ground = Rect::from_min_size(pos2(left, centre.y - size.y / 2.0), size);
     ui.painter()
         .rect_filled(ground, 14.0, theme::fade(tokens.panel, 0.92));

@@ -98,6 +98,17 @@ fn dialog(pick: Pick) -> AsyncFileDialog {
             .add_filter("Videos", VIDEO_ENDINGS),
         Pick::Model => dialog.set_title("Choose the folder of a model"),
         Pick::ExportFolder => dialog.set_title("Choose a folder to export to"),
+        Pick::Compare => dialog
+            .set_title("Choose a scene to compare with")
+            .add_filter("Scenes", SCENE_ENDINGS),
+        Pick::Series(_) => dialog
+            .set_title("Export the measure over time")
+            .set_file_name("measure.csv")
+            .add_filter("Tables", &["csv"]),
+        Pick::Screenshot => dialog
+            .set_title("Save the picture")
+            .set_file_name("view.png")
+            .add_filter("Pictures", &["png"]),
     }
 }
 
@@ -115,8 +126,12 @@ fn ask(
             let answer = dialog.pick_files();
             Box::pin(async { answer.await.unwrap_or_default() })
         }
-        Pick::Image | Pick::Video => {
+        Pick::Image | Pick::Video | Pick::Compare => {
             let answer = dialog.pick_file();
+            Box::pin(async { answer.await.into_iter().collect() })
+        }
+        Pick::Series(_) | Pick::Screenshot => {
+            let answer = dialog.save_file();
             Box::pin(async { answer.await.into_iter().collect() })
         }
         Pick::Folder | Pick::Model | Pick::ExportFolder => {

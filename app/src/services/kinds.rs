@@ -2,10 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
+use one4d_engine::import;
+
 /// What can be done with a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// A saved scene.
+    /// A saved scene, or what another tool left of one.
     Scene(PathBuf),
     /// An image.
     Image(PathBuf),
@@ -42,8 +44,13 @@ pub fn classify(path: &Path) -> Kind {
         Kind::Image(owned)
     } else if has(VIDEO_ENDINGS) {
         Kind::Video(owned)
+    } else if import::is_importable(path) {
+        Kind::Scene(owned)
     } else {
-        unknown("the studio opens images, MP4 videos, folders of frames and One4D scenes")
+        unknown(
+            "the studio opens images, MP4 videos, folders of frames, One4D scenes and what other \
+             tools left (npz, zip, COLMAP, ...)",
+        )
     }
 }
 
@@ -55,6 +62,10 @@ fn classify_folder(path: &Path) -> Kind {
     }
     if path.join("model.json").is_file() {
         return Kind::Model(path.to_owned());
+    }
+    // Before frames: other tools put their pictures beside depth and cameras.
+    if import::is_importable(path) {
+        return Kind::Scene(path.to_owned());
     }
     match first_frame(path) {
         Ok(Some(_)) => Kind::Video(path.to_owned()),

@@ -9,11 +9,14 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, bounded, unbounded};
 use egui::ColorImage;
+use glam::DVec3;
 use one4d_engine::scene::Scene4d;
+use one4d_engine::worker::ExportRequest;
 
 use super::kinds::Kind;
 use super::media_tasks;
 use crate::state::command::Target;
+use crate::state::measures::{Measure, Series};
 use crate::state::media::SourcePicture;
 use crate::state::model::ModelState;
 use crate::state::scene::SceneFacts;
@@ -39,6 +42,14 @@ pub enum MediaTask {
     Strip(u64, Arc<Scene4d>),
     /// Writes a small JSON file.
     Write(PathBuf, serde_json::Value),
+    /// Writes a text that a person asked for.
+    WriteText(PathBuf, String),
+    /// Follows a measure of a scene over its frames.
+    Follow(u64, Arc<Scene4d>, Measure),
+    /// Finds which way is up in a scene.
+    Ground(u64, Arc<Scene4d>),
+    /// Puts the scene of an export into metres, of which a scene unit has so many.
+    Rescale(Box<ExportRequest>, f64),
 }
 
 /// What came of it.
@@ -62,6 +73,14 @@ pub enum MediaResult {
     StripFrame(u64, usize, Arc<ColorImage>),
     /// A small file could not be written.
     WriteFailed(PathBuf, String),
+    /// A text that a person asked for is written.
+    Written(PathBuf),
+    /// A measure of a scene over its frames, by the measure's id.
+    Followed(u64, u64, Arc<Series>),
+    /// Up in a scene's world, if a plane carries it.
+    Ground(u64, Option<DVec3>),
+    /// An export whose scene is now in metres.
+    Rescaled(Box<ExportRequest>),
 }
 
 /// Results that may wait; the thread waits when the window does not take them.

@@ -13,7 +13,7 @@ use one4d_engine::scene::{Scene4d, validity};
 
 use super::kinds::{VIDEO_ENDINGS, classify, ending};
 use super::media::{MediaResult, MediaTask};
-use super::store;
+use super::{follow, ground, rescale, store};
 use crate::samples::SAMPLES;
 use crate::state::media::SourcePicture;
 use crate::state::model::{ModelFacts, ModelState};
@@ -50,6 +50,19 @@ pub(super) fn perform(task: MediaTask) -> Option<MediaResult> {
         MediaTask::Write(path, value) => {
             let error = store::write_json(&path, &value).err()?;
             MediaResult::WriteFailed(path, error.to_string())
+        }
+        MediaTask::WriteText(path, text) => match store::write_whole(&path, &text) {
+            Ok(()) => MediaResult::Written(path),
+            Err(error) => MediaResult::WriteFailed(path, error.to_string()),
+        },
+        MediaTask::Follow(serial, scene, measure) => {
+            let series = follow::series(&scene, measure.kind, &measure.anchors);
+            MediaResult::Followed(serial, measure.id, Arc::new(series))
+        }
+        MediaTask::Ground(serial, scene) => MediaResult::Ground(serial, ground::up_of(&scene)),
+        MediaTask::Rescale(mut request, metres) => {
+            request.scene = Arc::new(rescale::in_metres(&request.scene, metres));
+            MediaResult::Rescaled(request)
         }
         MediaTask::Strip(..) => return None,
     })
@@ -201,7 +214,9 @@ fn scene_facts(scene: &Scene4d) -> SceneFacts {
     let every = (pixels / 50_000).max(1);
     let (mut good, mut finite) = (0_usize, 0_usize);
     let mut distances = Vec::new();
+    let mut empty_frames = Vec::new();
     for frame_idx in 0..scene.num_frames {
+        let finite_before = finite;
         let valid = scene.frame_valid(frame_idx);
         let points = scene.frame_points(frame_idx);
         for (i, &bits) in valid.iter().enumerate() {
@@ -212,6 +227,9 @@ fn scene_facts(scene: &Scene4d) -> SceneFacts {
                 let [x, y, z] = [points[3 * i], points[3 * i + 1], points[3 * i + 2]];
                 distances.push((x * x + y * y + z * z).sqrt());
             }
+        }
+        if finite == finite_before {
+            empty_frames.push(frame_idx);
         }
     }
     distances.retain(|distance| distance.is_finite());
@@ -225,5 +243,6 @@ fn scene_facts(scene: &Scene4d) -> SceneFacts {
         good_share: good as f64 / pixels as f64,
         finite_share: finite as f64 / pixels as f64,
         distance: at(0.05).zip(at(0.95)),
+        empty_frames,
     }
 }

@@ -1,15 +1,20 @@
 //! What the studio's commands reach for outside its state: engine, media thread, dialogs, folders.
 
 pub mod dialogs;
+pub mod follow;
+pub mod ground;
 pub mod kinds;
 pub mod media;
 pub mod media_tasks;
+pub mod rescale;
+pub mod shots;
 pub mod store;
 
 use one4d_engine::worker::EngineHandle;
 
 pub use dialogs::Dialogs;
 pub use media::{MediaResult, MediaTask, MediaWorker};
+pub use shots::{ShotJob, Shots};
 pub use store::Store;
 
 /// The studio's hands.
@@ -20,6 +25,10 @@ pub struct Services {
     pub media: MediaWorker,
     /// Asks for files.
     pub dialogs: Dialogs,
+    /// Takes pictures of the view.
+    pub shots: Shots,
     /// Knows the folders.
     pub store: Store,
+    /// Asks for another frame of the window, from any thread.
+    pub wake: std::sync::Arc<dyn Fn() + Send + Sync>,
 }

@@ -43,6 +43,11 @@ impl Store {
         self.config.join("recent.json")
     }
 
+    /// Path of `session.json`.
+    pub fn session_file(&self) -> PathBuf {
+        self.config.join("session.json")
+    }
+
     /// Folder of images that were pasted or taken from the samples.
     pub fn inputs(&self) -> PathBuf {
         self.data.join("inputs")
@@ -74,11 +79,19 @@ pub fn read_or_default<T: DeserializeOwned + Default>(path: &Path) -> T {
 /// # Errors
 /// What the system said.
 pub fn write_json(path: &Path, value: &impl Serialize) -> std::io::Result<()> {
+    write_whole(path, &serde_json::to_string_pretty(value)?)
+}
+
+/// Writes a text file so that it is whole or as it was.
+///
+/// # Errors
+/// What the system said.
+pub fn write_whole(path: &Path, text: &str) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
-    let text = serde_json::to_string_pretty(value)?;
-    let part = path.with_extension("json.part");
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
     std::fs::write(&part, text)?;
     std::fs::rename(&part, path)
 }

@@ -1,47 +1,7 @@
 //! Actions: commands without a payload, with their names, tooltips and keys in one table.
 
-use egui::{Key, KeyboardShortcut, Modifiers};
+use egui::{Key, KeyboardShortcut};
 use egui_material_icons::{MaterialIcon, icons};
-
-/// A command without a payload; see [`Action::spec`] for its name, tooltip and keys.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the table below says what each one does")]
-pub enum Action {
-    NewInput,
-    Open,
-    OpenFolder,
-    Export,
-    Quit,
-    Generate,
-    PlayPause,
-    PreviousFrame,
-    NextFrame,
-    BackTen,
-    ForwardTen,
-    FirstFrame,
-    LastFrame,
-    SetIn,
-    SetOut,
-    ClearRange,
-    CycleLoop,
-    Slower,
-    Faster,
-    ToggleCreate,
-    ToggleInspect,
-    ToggleTimeline,
-    TogglePanels,
-    ToggleTheme,
-    ToggleMotion,
-    ShowShortcuts,
-    Dismiss,
-    Focus,
-    LookThrough,
-    ToggleFrustums,
-    ToggleGrid,
-    ToggleAxes,
-    LargerPoints,
-    SmallerPoints,
-}
 
 /// Groups of the sheet of shortcuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +10,26 @@ pub enum Group {
     File,
     /// Playback.
     Time,
-    /// The scene's view.
+    /// Where the scene is seen from, and what is drawn around it.
     View,
+    /// How points look.
+    Look,
+    /// Measuring, clipping, comparing.
+    Tools,
     /// Panels and appearance.
     Window,
 }
 
 impl Group {
     /// Every group, in order.
-    pub const ALL: [Self; 4] = [Self::File, Self::Time, Self::View, Self::Window];
+    pub const ALL: [Self; 6] = [
+        Self::File,
+        Self::Time,
+        Self::View,
+        Self::Look,
+        Self::Tools,
+        Self::Window,
+    ];
 
     /// For people.
     pub fn label(self) -> &'static str {
@@ -66,6 +37,8 @@ impl Group {
             Self::File => "Files and jobs",
             Self::Time => "Time",
             Self::View => "View",
+            Self::Look => "Look",
+            Self::Tools => "Tools",
             Self::Window => "Window",
         }
     }
@@ -86,106 +59,134 @@ pub struct ActionSpec {
     pub keys: &'static [KeyboardShortcut],
 }
 
-const NO_KEYS: &[KeyboardShortcut] = &[];
+/// Modifiers as the table names them.
+mod held {
+    use egui::Modifiers;
 
-macro_rules! keys {
-    ($($modifier:ident + $key:ident),+) => {
-        const { &[$(KeyboardShortcut::new(Modifiers::$modifier, Key::$key)),+] as &[KeyboardShortcut] }
+    pub(super) const NONE: Modifiers = Modifiers::NONE;
+    pub(super) const SHIFT: Modifiers = Modifiers::SHIFT;
+    pub(super) const ALT: Modifiers = Modifiers::ALT;
+    pub(super) const COMMAND: Modifiers = Modifiers::COMMAND;
+    pub(super) const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
+}
+
+/// The one table, a row an action: `Variant: group, icon, name, tooltip, keys`.
+macro_rules! actions {
+    ($($action:ident: $group:ident, $icon:ident, $name:literal, $tooltip:literal, [$($modifier:ident + $key:ident),*];)+) => {
+        /// A command without a payload; see [`Action::spec`] for its name, tooltip and keys.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "the table says what each one does")]
+        pub enum Action {
+            $($action),+
+        }
+
+        impl Action {
+            /// Every action, in the order of the table.
+            pub const ALL: &'static [Self] = &[$(Self::$action),+];
+        }
+
+        const SPECS: &[ActionSpec] = &[$(ActionSpec {
+            name: $name,
+            tooltip: $tooltip,
+            icon: icons::$icon,
+            group: Group::$group,
+            keys: &[$(KeyboardShortcut::new(held::$modifier, Key::$key)),*],
+        }),+];
     };
 }
 
-const COMMAND_SHIFT: Modifiers = Modifiers::COMMAND.plus(Modifiers::SHIFT);
+actions! {
+    NewInput: File, ICON_ADD, "New scene", "Clears the inputs and starts over", [COMMAND + N];
+    Open: File, ICON_FOLDER_OPEN, "Open…", "Opens an image, a video or a saved scene", [COMMAND + O];
+    OpenFolder: File, ICON_FOLDER, "Open folder…", "Opens a folder of frames or a saved scene", [COMMAND_SHIFT + O];
+    Export: File, ICON_IOS_SHARE, "Export…", "Writes the scene as PLY, GLB or a scene file", [COMMAND + E];
+    Screenshot: File, ICON_PHOTO_CAMERA_BACK, "Save a picture…", "Saves the view as a picture of any size", [NONE + F12];
+    Undo: File, ICON_UNDO, "Undo", "Takes back the last change of view, look, measures or markers", [COMMAND + Z];
+    Redo: File, ICON_REDO, "Redo", "Does again what was taken back", [COMMAND_SHIFT + Z, COMMAND + Y];
+    Generate: File, ICON_AUTO_AWESOME, "Generate scene", "Makes a 4D scene from the inputs", [COMMAND + Enter];
+    Quit: File, ICON_LOGOUT, "Quit", "Closes the studio", [COMMAND + Q];
 
-impl Action {
-    /// Every action, in the order of the sheet.
-    pub const ALL: &'static [Self] = &[
-        Self::NewInput,
-        Self::Open,
-        Self::OpenFolder,
-        Self::Export,
-        Self::Generate,
-        Self::Quit,
-        Self::PlayPause,
-        Self::PreviousFrame,
-        Self::NextFrame,
-        Self::BackTen,
-        Self::ForwardTen,
-        Self::FirstFrame,
-        Self::LastFrame,
-        Self::SetIn,
-        Self::SetOut,
-        Self::ClearRange,
-        Self::CycleLoop,
-        Self::Slower,
-        Self::Faster,
-        Self::Focus,
-        Self::LookThrough,
-        Self::ToggleFrustums,
-        Self::ToggleGrid,
-        Self::ToggleAxes,
-        Self::LargerPoints,
-        Self::SmallerPoints,
-        Self::ToggleCreate,
-        Self::ToggleInspect,
-        Self::ToggleTimeline,
-        Self::TogglePanels,
-        Self::ToggleTheme,
-        Self::ToggleMotion,
-        Self::ShowShortcuts,
-        Self::Dismiss,
-    ];
+    PlayPause: Time, ICON_PLAY_ARROW, "Play or pause", "Plays the scene over time", [NONE + Space];
+    ShuttleBack: Time, ICON_FAST_REWIND, "Play backwards", "Plays backwards; again is faster", [NONE + J];
+    ShuttleStop: Time, ICON_PAUSE, "Pause", "Stops on the frame on screen", [NONE + K];
+    ShuttleForward: Time, ICON_FAST_FORWARD, "Play forwards", "Plays forwards; again is faster", [NONE + L];
+    PreviousFrame: Time, ICON_CHEVRON_LEFT, "Previous frame", "Steps one frame back", [NONE + ArrowLeft, NONE + Comma];
+    NextFrame: Time, ICON_CHEVRON_RIGHT, "Next frame", "Steps one frame forward", [NONE + ArrowRight, NONE + Period];
+    BackTen: Time, ICON_KEYBOARD_DOUBLE_ARROW_LEFT, "Back ten frames", "Steps ten frames back", [SHIFT + ArrowLeft];
+    ForwardTen: Time, ICON_KEYBOARD_DOUBLE_ARROW_RIGHT, "Forward ten frames", "Steps ten frames forward", [SHIFT + ArrowRight];
+    FirstFrame: Time, ICON_SKIP_PREVIOUS, "First frame", "Jumps to the first frame", [NONE + Home];
+    LastFrame: Time, ICON_SKIP_NEXT, "Last frame", "Jumps to the last frame", [NONE + End];
+    SetIn: Time, ICON_LINE_START, "Set in", "Playback starts at this frame", [NONE + I];
+    SetOut: Time, ICON_LINE_END, "Set out", "Playback ends at this frame", [NONE + O];
+    ClearRange: Time, ICON_CLOSE, "Clear in and out", "Playback covers the whole scene", [NONE + X];
+    CycleLoop: Time, ICON_REPEAT, "Loop mode", "Play once, loop, or back and forth", [SHIFT + L];
+    Slower: Time, ICON_REMOVE, "Slower", "Lowers the playback speed", [SHIFT + Comma];
+    Faster: Time, ICON_ADD, "Faster", "Raises the playback speed", [SHIFT + Period];
+    AddMarker: Time, ICON_BOOKMARK_ADD, "Add marker", "Gives the frame on screen a name", [SHIFT + M];
+    PreviousMarker: Time, ICON_KEYBOARD_ARROW_LEFT, "Previous marker", "Jumps to the last named frame before this one", [NONE + PageUp];
+    NextMarker: Time, ICON_KEYBOARD_ARROW_RIGHT, "Next marker", "Jumps to the next named frame after this one", [NONE + PageDown];
+    RemoveMarker: Time, ICON_BOOKMARK_REMOVE, "Remove marker", "Takes the name of the frame on screen away", [];
 
-    /// Name, tooltip, icon, group and keys of the action: the one table, a row an action.
-    #[rustfmt::skip]
-    pub fn spec(self) -> ActionSpec {
-        use Group::{File, Time, View, Window};
-        let (name, tooltip, icon, group, keys) = match self {
-            Self::NewInput => ("New scene", "Clears the inputs and starts over", icons::ICON_ADD, File, keys![COMMAND + N]),
-            Self::Open => ("Open…", "Opens an image, a video or a saved scene", icons::ICON_FOLDER_OPEN, File, keys![COMMAND + O]),
-            Self::OpenFolder => ("Open folder…", "Opens a folder of frames or a saved scene", icons::ICON_FOLDER, File, OPEN_FOLDER),
-            Self::Export => ("Export…", "Writes the scene as PLY, GLB or a scene file", icons::ICON_IOS_SHARE, File, keys![COMMAND + E]),
-            Self::Generate => ("Generate scene", "Makes a 4D scene from the inputs", icons::ICON_AUTO_AWESOME, File, keys![COMMAND + Enter]),
-            Self::Quit => ("Quit", "Closes the studio", icons::ICON_LOGOUT, File, keys![COMMAND + Q]),
-            Self::PlayPause => ("Play or pause", "Plays the scene over time", icons::ICON_PLAY_ARROW, Time, keys![NONE + Space, NONE + K]),
-            Self::PreviousFrame => ("Previous frame", "Steps one frame back", icons::ICON_CHEVRON_LEFT, Time, keys![NONE + ArrowLeft, NONE + Comma]),
-            Self::NextFrame => ("Next frame", "Steps one frame forward", icons::ICON_CHEVRON_RIGHT, Time, keys![NONE + ArrowRight, NONE + Period]),
-            Self::BackTen => ("Back ten frames", "Steps ten frames back", icons::ICON_KEYBOARD_DOUBLE_ARROW_LEFT, Time, keys![SHIFT + ArrowLeft]),
-            Self::ForwardTen => ("Forward ten frames", "Steps ten frames forward", icons::ICON_KEYBOARD_DOUBLE_ARROW_RIGHT, Time, keys![SHIFT + ArrowRight]),
-            Self::FirstFrame => ("First frame", "Jumps to the first frame", icons::ICON_SKIP_PREVIOUS, Time, keys![NONE + Home]),
-            Self::LastFrame => ("Last frame", "Jumps to the last frame", icons::ICON_SKIP_NEXT, Time, keys![NONE + End]),
-            Self::SetIn => ("Set in", "Playback starts at this frame", icons::ICON_LINE_START, Time, keys![NONE + I]),
-            Self::SetOut => ("Set out", "Playback ends at this frame", icons::ICON_LINE_END, Time, keys![NONE + O]),
-            Self::ClearRange => ("Clear in and out", "Playback covers the whole scene", icons::ICON_CLOSE, Time, keys![NONE + X]),
-            Self::CycleLoop => ("Loop mode", "Play once, loop, or back and forth", icons::ICON_REPEAT, Time, keys![SHIFT + L]),
-            Self::Slower => ("Slower", "Lowers the playback speed", icons::ICON_FAST_REWIND, Time, keys![NONE + J]),
-            Self::Faster => ("Faster", "Raises the playback speed", icons::ICON_FAST_FORWARD, Time, keys![NONE + L]),
-            Self::ToggleCreate => ("Create panel", "Shows or hides the Create panel", icons::ICON_DOCK_TO_RIGHT, Window, keys![COMMAND + Num1]),
-            Self::ToggleInspect => ("Inspect panel", "Shows or hides the Inspect panel", icons::ICON_DOCK_TO_LEFT, Window, keys![COMMAND + Num2]),
-            Self::ToggleTimeline => ("Timeline", "Shows or hides the timeline", icons::ICON_DOCK_TO_BOTTOM, Window, keys![COMMAND + Num3]),
-            Self::TogglePanels => ("Hide panels", "Hides everything but the scene; Tab does the same over the scene", icons::ICON_FIT_SCREEN, Window, keys![NONE + H]),
-            Self::ToggleTheme => ("Dark or light", "Switches between the dark and the light appearance", icons::ICON_CONTRAST, Window, keys![COMMAND + T]),
-            Self::ToggleMotion => ("Reduce motion", "Panels and cameras move without transitions", icons::ICON_SPEED, Window, NO_KEYS),
-            Self::ShowShortcuts => ("Keyboard shortcuts", "Lists every shortcut", icons::ICON_KEYBOARD, Window, keys![NONE + F1]),
-            Self::Dismiss => ("Dismiss", "Closes the newest notice", icons::ICON_CLOSE, Window, keys![NONE + Escape]),
-            Self::Focus => ("Show whole scene", "Goes back to where the whole scene is in view", icons::ICON_CENTER_FOCUS_STRONG, View, keys![NONE + F]),
-            Self::LookThrough => ("Look through camera", "Sees the scene through the camera of the current frame", icons::ICON_VIDEOCAM, View, keys![NONE + C]),
-            Self::ToggleFrustums => ("Cameras", "Shows the cameras of all frames", icons::ICON_PHOTO_CAMERA, View, keys![SHIFT + C]),
-            Self::ToggleGrid => ("Grid", "Shows the ground grid", icons::ICON_GRID_4X4, View, keys![SHIFT + G]),
-            Self::ToggleAxes => ("Axes", "Shows the directions of the world", icons::ICON_VIEW_IN_AR, View, keys![SHIFT + A]),
-            Self::LargerPoints => ("Larger points", "Draws the points larger", icons::ICON_ADD, View, keys![NONE + CloseBracket]),
-            Self::SmallerPoints => ("Smaller points", "Draws the points smaller", icons::ICON_REMOVE, View, keys![NONE + OpenBracket]),
-        };
-        ActionSpec {
-            name,
-            tooltip,
-            icon,
-            group,
-            keys,
-        }
-    }
+    Focus: View, ICON_CENTER_FOCUS_STRONG, "Focus", "Moves to the selected point, or to the whole scene", [NONE + F];
+    ShowAll: View, ICON_FIT_SCREEN, "Show whole scene", "Goes back to where the whole scene is in view", [SHIFT + F];
+    LookThrough: View, ICON_VIDEOCAM, "Look through camera", "Sees the scene through the camera of the current frame", [NONE + C];
+    ViewFront: View, ICON_VIEW_IN_AR, "View from the front", "Looks along z, as the first camera", [ALT + Num1];
+    ViewTop: View, ICON_VIEW_IN_AR, "View from above", "Looks down along y", [ALT + Num2];
+    ViewSide: View, ICON_VIEW_IN_AR, "View from the side", "Looks along x, from the right", [ALT + Num3];
+    Orthographic: View, ICON_GRID_ON, "Parallel view", "Shows sizes without perspective (orthographic)", [SHIFT + O];
+    LevelToGround: View, ICON_STRAIGHTEN, "Level to ground", "Turns the view so that the scene's largest plane is level", [NONE + U];
+    LevelToCamera: View, ICON_RESTART_ALT, "Level to first camera", "Takes up from the first camera again", [SHIFT + U];
+    ToggleUnderlay: View, ICON_OPACITY, "Picture over the view", "Fades the source frame over the view through its camera", [NONE + R];
+    ToggleSource: View, ICON_PICTURE_IN_PICTURE, "Source frame", "Shows the source frame in a corner of the view", [NONE + V];
+    DockSource: View, ICON_SPLITSCREEN_VERTICAL_ADD, "Dock source frame", "Gives the source frame a place beside the view", [SHIFT + V];
+    ToggleStats: View, ICON_MONITORING, "Statistics", "Shows rate, time and points of the view", [SHIFT + I];
+    ToggleFrustums: View, ICON_PHOTO_CAMERA, "Cameras", "Shows the cameras of all frames", [SHIFT + C];
+    ToggleGrid: View, ICON_GRID_4X4, "Grid", "Shows the ground grid", [SHIFT + G];
+    ToggleAxes: View, ICON_VIEW_IN_AR, "Axes", "Shows the directions of the world", [SHIFT + A];
+
+    ColourRgb: Look, ICON_PALETTE, "Colour by RGB", "Points have the colours of the frame", [NONE + Num1];
+    ColourDepth: Look, ICON_PALETTE, "Colour by depth", "Colours show the depth in the frame's camera", [NONE + Num2];
+    ColourHeight: Look, ICON_PALETTE, "Colour by height", "Colours show the height above the floor", [NONE + Num3];
+    ColourConfidence: Look, ICON_PALETTE, "Colour by confidence", "Colours show how sure the model is", [NONE + Num4];
+    ColourNormal: Look, ICON_PALETTE, "Colour by normal", "Colours show the direction of the surface", [NONE + Num5];
+    ColourFrame: Look, ICON_PALETTE, "Colour by frame", "Colours show the index of the frame", [NONE + Num6];
+    ColourFlow: Look, ICON_PALETTE, "Colour by flow", "Colours show direction and length of the scene flow", [NONE + Num7];
+    ColourMask: Look, ICON_PALETTE, "Colour by motion", "Colours show how likely a point moves", [NONE + Num8];
+    DrawPoints: Look, ICON_GRAIN, "Draw points", "Every pixel becomes a point", [NONE + P];
+    DrawSurface: Look, ICON_TEXTURE, "Draw a surface", "The frame's grid becomes a surface, cut at depth edges", [NONE + S];
+    DrawSmooth: Look, ICON_BLUR_ON, "Draw smooth points", "Points at the same depth are blended", [];
+    ToggleGhosts: Look, ICON_ANIMATION, "Ghosts", "Shows frames before and after this one", [NONE + G];
+    ToggleEyeDome: Look, ICON_TONALITY, "Outlines", "Darkens steps of depth (eye-dome lighting)", [NONE + T];
+    ToggleFreeze: Look, ICON_LAYERS, "Freeze still parts", "Draws the still parts of the whole clip with every frame", [];
+    CycleMask: Look, ICON_DIRECTIONS_RUN, "Moving points", "Tints moving points, then shows only moving or only still ones", [SHIFT + D];
+    LargerPoints: Look, ICON_ADD, "Larger points", "Draws the points larger", [NONE + CloseBracket];
+    SmallerPoints: Look, ICON_REMOVE, "Smaller points", "Draws the points smaller", [NONE + OpenBracket];
+
+    MeasureDistance: Tools, ICON_SQUARE_FOOT, "Measure a distance", "Click two points of the scene", [NONE + M];
+    MeasureAngle: Tools, ICON_ARCHITECTURE, "Measure an angle", "Click three points; the angle is at the second", [NONE + A];
+    ToggleClipBox: Tools, ICON_CROP, "Clip box", "Hides everything outside a box", [NONE + B];
+    Compare: Tools, ICON_COMPARE, "Compare with…", "Opens a second scene beside this one", [];
+    CompareWipe: Tools, ICON_SPLITSCREEN_VERTICAL_ADD, "Side by side or wipe", "Changes how two scenes share the window", [];
+    CompareLink: Tools, ICON_LINK, "Link the views", "Sees both scenes from the same place at the same time", [];
+    CompareEnd: Tools, ICON_CLOSE, "End the comparison", "Goes back to the first scene alone", [];
+    FindAction: Tools, ICON_SEARCH, "Find an action…", "Searches every action and recent file", [COMMAND + K];
+    Dismiss: Tools, ICON_CLOSE, "Cancel", "Leaves the tool, or closes the newest notice", [NONE + Escape];
+
+    ToggleCreate: Window, ICON_DOCK_TO_RIGHT, "Create panel", "Shows or hides the Create panel", [COMMAND + Num1];
+    ToggleInspect: Window, ICON_DOCK_TO_LEFT, "Inspect panel", "Shows or hides the Inspect panel", [COMMAND + Num2];
+    ToggleTimeline: Window, ICON_DOCK_TO_BOTTOM, "Timeline", "Shows or hides the timeline", [COMMAND + Num3];
+    TogglePanels: Window, ICON_FULLSCREEN, "Hide panels", "Hides everything but the scene; Tab does the same over the scene", [NONE + H];
+    ToggleTheme: Window, ICON_CONTRAST, "Dark or light", "Switches between the dark and the light appearance", [COMMAND + T];
+    ToggleMotion: Window, ICON_SPEED, "Reduce motion", "Panels and cameras move without transitions", [];
+    ShowShortcuts: Window, ICON_KEYBOARD, "Keyboard shortcuts", "Lists every shortcut", [NONE + F1, NONE + Questionmark];
 }
 
-const OPEN_FOLDER: &[KeyboardShortcut] = &[KeyboardShortcut::new(COMMAND_SHIFT, Key::O)];
+impl Action {
+    /// Name, tooltip, icon, group and keys of the action.
+    pub fn spec(self) -> &'static ActionSpec {
+        &SPECS[self as usize]
+    }
+}
 
 #[cfg(test)]
 mod tests {

@@ -3,27 +3,39 @@
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
 
-use one4d_engine::worker::{JobId, JobRequest};
+use one4d_engine::worker::{ExportRequest, JobId, JobRequest};
 
-use super::command::{Action, AppCommand, CreateEdit, ExportEdit, JobEdit, Pick, Target, TimeEdit};
+use super::arrangement::{Arrangement, Pane};
+use super::command::{Action, AppCommand, CreateEdit, ExportEdit, Group, JobEdit, Pick, Target};
+use super::compare::{self, Comparing};
 use super::create::{CreateForm, InputMode};
 use super::export::ExportForm;
+use super::finder::{Finder, FinderEdit, Hit};
+use super::history::History;
 use super::jobs::scene_file;
 use super::notices::{Notice, Severity};
 use super::settings::ThemeChoice;
-use super::{AppState, file_name, view};
+use super::{AppState, file_name, saving, time, tools, view};
 use crate::services::{MediaTask, Services};
 
-/// Applies one command.
+/// Applies one command, and notes what undo brings back.
 pub fn apply(state: &mut AppState, services: &mut Services, command: AppCommand) {
+    let before = History::before(state, &command);
+    dispatch(state, services, command);
+    if let Some(before) = before {
+        History::note(state, before);
+    }
+}
+
+fn dispatch(state: &mut AppState, services: &mut Services, command: AppCommand) {
     match command {
         AppCommand::Act(action) => act(state, services, action),
         AppCommand::Pick(pick) => state.picking = Some(pick),
         AppCommand::OpenPaths(paths, target) => open_paths(services, paths, target),
         AppCommand::Create(edit) => edit_create(state, services, edit),
         AppCommand::Export(edit) => edit_export(state, services, &edit),
-        AppCommand::Time(edit) => edit_time(state, edit),
-        AppCommand::View(view) => state.view = view,
+        AppCommand::Time(edit) => time::edit(state, edit),
+        AppCommand::View(view) => state.view = *view,
         AppCommand::ViewOptions(options) => state.view.options = options,
         AppCommand::Inspect(page) => state.inspect_page = page,
         AppCommand::Job(job, edit) => edit_job(state, services, job, edit),
@@ -34,37 +46,52 @@ pub fn apply(state: &mut AppState, services: &mut Services, command: AppCommand)
             save_recent(state, services);
         }
         AppCommand::CloseShortcuts => state.shortcuts_open = false,
+        AppCommand::Shown(shown) => state.shown = shown,
+        AppCommand::Clicked(anchor) => tools::click(state, services, anchor),
+        AppCommand::Measure(edit) => tools::edit_measures(state, services, edit),
+        AppCommand::SaveSeries(id, path) => saving::save_series(state, services, id, path),
+        AppCommand::Marker(edit) => state.markers.edit(edit),
+        AppCommand::Underlay(opacity) => state.companions.underlay = opacity.clamp(0.0, 1.0),
+        AppCommand::Compare(edit) => compare::edit(state, edit),
+        AppCommand::Shot(edit) => saving::edit_shot(state, edit),
+        AppCommand::SaveShot(path) => saving::save_shot(state, services, path),
+        AppCommand::Arrange(arrangement) => arrange(state, arrangement),
+        AppCommand::Reveal(path) => reveal(state, Some(&path)),
+        AppCommand::Lighten => view::lighten(&mut state.view.options),
+        AppCommand::Restart => saving::restart(state, services),
+        AppCommand::Finder(edit) => edit_finder(state, services, edit),
+        AppCommand::Quit(answer) => state.quit.answer(answer),
     }
 }
 
 fn act(state: &mut AppState, services: &mut Services, action: Action) {
-    let now = state.now_secs;
+    match action.spec().group {
+        Group::File => act_on_files(state, services, action),
+        Group::Time => time::act(state, action),
+        Group::View => view::act(state, services, action),
+        Group::Look => view::look(&mut state.view.options, action),
+        Group::Tools => tools::act(state, action),
+        Group::Window => act_on_window(state, services, action),
+    }
+}
+
+fn act_on_files(state: &mut AppState, services: &mut Services, action: Action) {
     match action {
         Action::NewInput => new_input(state),
         Action::Open => state.picking = Some(Pick::Anything),
         Action::OpenFolder => state.picking = Some(Pick::Folder),
         Action::Export => open_export(state),
-        Action::Quit => state.quitting = true,
+        Action::Screenshot => saving::open_shot(state),
+        Action::Undo => History::undo(state),
+        Action::Redo => History::redo(state),
+        Action::Quit => state.quit.ask(state.jobs.num_active() > 0),
         Action::Generate => generate(state, services),
-        Action::PlayPause => state.clock.toggle(now),
-        Action::PreviousFrame => state.clock.step(-1, now),
-        Action::NextFrame => state.clock.step(1, now),
-        Action::BackTen => state.clock.step(-10, now),
-        Action::ForwardTen => state.clock.step(10, now),
-        Action::FirstFrame => state.clock.seek(0),
-        Action::LastFrame => state.clock.seek(usize::MAX),
-        Action::SetIn => {
-            let last = state.clock.range().1.max(state.frame());
-            state.clock.set_range(state.frame(), last, now);
-        }
-        Action::SetOut => {
-            let first = state.clock.range().0.min(state.frame());
-            state.clock.set_range(first, state.frame(), now);
-        }
-        Action::ClearRange => state.clock.set_range(0, usize::MAX, now),
-        Action::CycleLoop => state.clock.set_mode(state.clock.mode().next(), now),
-        Action::Slower => state.clock.nudge_speed(false, now),
-        Action::Faster => state.clock.nudge_speed(true, now),
+        _ => {}
+    }
+}
+
+fn act_on_window(state: &mut AppState, services: &mut Services, action: Action) {
+    match action {
         Action::ToggleCreate
         | Action::ToggleInspect
         | Action::ToggleTimeline
@@ -81,16 +108,26 @@ fn act(state: &mut AppState, services: &mut Services, action: Action) {
             save_settings(state, services);
         }
         Action::ShowShortcuts => state.shortcuts_open = !state.shortcuts_open,
-        Action::Dismiss => {
-            state.notices.dismiss_newest();
+        _ => {}
+    }
+}
+
+fn edit_finder(state: &mut AppState, services: &mut Services, edit: FinderEdit) {
+    match edit {
+        FinderEdit::Query(query) => state.finder = Some(Finder { query, marked: 0 }),
+        FinderEdit::Mark(marked) => {
+            if let Some(finder) = &mut state.finder {
+                finder.marked = marked;
+            }
         }
-        Action::Focus
-        | Action::LookThrough
-        | Action::ToggleFrustums
-        | Action::ToggleGrid
-        | Action::ToggleAxes
-        | Action::LargerPoints
-        | Action::SmallerPoints => view::act(state, action),
+        FinderEdit::Close => state.finder = None,
+        FinderEdit::Take(hit) => {
+            state.finder = None;
+            match hit {
+                Hit::Action(action) => act(state, services, action),
+                Hit::File(path) => open_paths(services, vec![path], Target::ByKind),
+            }
+        }
     }
 }
 
@@ -111,6 +148,9 @@ fn new_input(state: &mut AppState) {
 /// Asks the media thread what paths are; the rest follows from its answer.
 pub(super) fn open_paths(services: &Services, paths: Vec<PathBuf>, target: Target) {
     if !paths.is_empty() {
+        // Recent files and the session outlive the folder that the studio was started in.
+        let whole = |path: PathBuf| std::path::absolute(&path).unwrap_or(path);
+        let paths = paths.into_iter().map(whole).collect();
         services.media.ask(MediaTask::Classify(paths, target));
     }
 }
@@ -137,7 +177,45 @@ pub(super) fn choose_model(state: &mut AppState, services: &Services, folder: Op
 pub(super) fn open_export(state: &mut AppState) {
     if state.scene.is_some() {
         let folder = state.settings.export_folder.clone();
-        state.export = Some(ExportForm::new(state.clock.range(), folder));
+        state.export = Some(ExportForm {
+            min_confidence: state.view.options.min_confidence,
+            ..ExportForm::new(state.clock.range(), folder)
+        });
+    }
+}
+
+/// Opens a scene file beside the one on screen; alone if there is none.
+pub(super) fn open_beside(state: &mut AppState, services: &Services, path: PathBuf) {
+    if state.scene.is_none() {
+        open_scene(state, services, path);
+        return;
+    }
+    let id = submit(state, services, JobRequest::Open(path));
+    state.comparing = Comparing::Opening(id);
+}
+
+/// Opens two scenes beside each other.
+pub(super) fn open_pair(
+    state: &mut AppState,
+    services: &Services,
+    first: PathBuf,
+    second: PathBuf,
+) {
+    submit(state, services, JobRequest::Open(first));
+    let id = submit(state, services, JobRequest::Open(second));
+    state.comparing = Comparing::Opening(id);
+}
+
+/// Hands an export to the engine.
+pub(super) fn start_export(state: &mut AppState, services: &Services, request: ExportRequest) {
+    submit(state, services, JobRequest::Export(request));
+}
+
+/// Divides the middle anew; a plot that is no longer there is closed.
+fn arrange(state: &mut AppState, arrangement: Arrangement) {
+    state.arrangement = arrangement;
+    if !state.arrangement.has(Pane::Plot) {
+        state.plots.open = None;
     }
 }
 
@@ -163,9 +241,10 @@ fn set_theme(state: &mut AppState, services: &Services, theme: ThemeChoice) {
     save_settings(state, services);
 }
 
-fn submit(state: &mut AppState, services: &Services, request: JobRequest) {
+fn submit(state: &mut AppState, services: &Services, request: JobRequest) -> JobId {
     let id = services.engine.submit(request.clone());
     state.jobs.add(id, request);
+    id
 }
 
 fn generate(state: &mut AppState, services: &Services) {
@@ -239,23 +318,21 @@ fn edit_export(state: &mut AppState, services: &Services, edit: &ExportEdit) {
     match edit {
         ExportEdit::Cancel => state.export = None,
         ExportEdit::Start => {
+            let form = form.clone();
             let request = state.scene.as_ref().and_then(|open| form.request(open));
             if let Some(request) = request {
+                let known = state.lengths.known.filter(|_| form.in_metres);
                 state.export = None;
-                submit(state, services, JobRequest::Export(request));
+                match known {
+                    Some(known) => {
+                        let task = MediaTask::Rescale(Box::new(request), known.metres());
+                        services.media.ask(task);
+                    }
+                    None => start_export(state, services, request),
+                }
             }
         }
         _ => {}
-    }
-}
-
-fn edit_time(state: &mut AppState, edit: TimeEdit) {
-    let now = state.now_secs;
-    match edit {
-        TimeEdit::Seek(frame) => state.clock.seek(frame),
-        TimeEdit::Range(first, last) => state.clock.set_range(first, last, now),
-        TimeEdit::Speed(speed) => state.clock.set_speed(speed, now),
-        TimeEdit::Mode(mode) => state.clock.set_mode(mode, now),
     }
 }
 
@@ -283,6 +360,11 @@ fn edit_job(state: &mut AppState, services: &Services, job: JobId, edit: JobEdit
         JobEdit::OpenResult => {
             if let Some(path) = result {
                 open_scene(state, services, path);
+            }
+        }
+        JobEdit::CompareResult => {
+            if let Some(path) = result {
+                open_beside(state, services, path);
             }
         }
         JobEdit::Reveal => {

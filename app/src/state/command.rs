@@ -5,8 +5,16 @@ use std::path::PathBuf;
 use one4d_engine::worker::{ExportFormat, JobId};
 
 pub use super::action::{Action, ActionSpec, Group};
+use super::arrangement::Arrangement;
+use super::compare::CompareEdit;
 use super::create::InputMode;
+use super::finder::FinderEdit;
+use super::markers::MarkerEdit;
+use super::measures::{Anchor, MeasureEdit};
+use super::quit::QuitAnswer;
 use super::settings::ThemeChoice;
+use super::shot::ShotEdit;
+use super::view::Shown;
 use crate::timeline::LoopMode;
 use crate::viewport::{ViewOptions, ViewportState};
 
@@ -27,6 +35,12 @@ pub enum Pick {
     Model,
     /// Where to export to.
     ExportFolder,
+    /// A second scene.
+    Compare,
+    /// The file for a measure over time, by its id.
+    Series(u64),
+    /// The file for a picture of the view.
+    Screenshot,
 }
 
 /// Where files that arrive are meant to go.
@@ -40,6 +54,8 @@ pub enum Target {
     Frames,
     /// The video.
     Video,
+    /// The second scene of a comparison.
+    Compare,
 }
 
 /// A change of the inputs of the next scene.
@@ -91,6 +107,10 @@ pub enum ExportEdit {
     OnlyGood(bool),
     /// Least confidence, 0..1.
     MinConfidence(f32),
+    /// In metres, by the scale that was set from a known length.
+    InMetres(bool),
+    /// Where to write.
+    Folder(PathBuf),
     /// Starts the export.
     Start,
     /// Closes the dialog.
@@ -123,6 +143,8 @@ pub enum JobEdit {
     Reuse,
     /// Opens the scene that it saved.
     OpenResult,
+    /// Opens the scene that it saved beside the one on screen.
+    CompareResult,
     /// Shows its files in the system's file manager.
     Reveal,
 }
@@ -133,8 +155,14 @@ pub enum InspectPage {
     /// What the scene is.
     #[default]
     Scene,
-    /// How it is shown.
-    View,
+    /// How points look.
+    Look,
+    /// Which points are shown.
+    Filter,
+    /// Where it is seen from.
+    Camera,
+    /// What was measured.
+    Measure,
 }
 
 /// The one way to change the state of the studio.
@@ -153,7 +181,7 @@ pub enum AppCommand {
     /// An edit of playback.
     Time(TimeEdit),
     /// The view has been moved by hand.
-    View(ViewportState),
+    View(Box<ViewportState>),
     /// What the view shows and how.
     ViewOptions(ViewOptions),
     /// Another page of the Inspect panel.
@@ -168,4 +196,34 @@ pub enum AppCommand {
     ClearRecent,
     /// Closes the sheet of shortcuts.
     CloseShortcuts,
+    /// The view told of the frame that it shows.
+    Shown(Shown),
+    /// A click in the view: the point that it met.
+    Clicked(Option<Anchor>),
+    /// An edit of the measures.
+    Measure(MeasureEdit),
+    /// Writes a measure over time to a file.
+    SaveSeries(u64, PathBuf),
+    /// An edit of the markers.
+    Marker(MarkerEdit),
+    /// Opacity of the source frame over the view, 0..1.
+    Underlay(f32),
+    /// An edit of the comparison.
+    Compare(CompareEdit),
+    /// An edit of the screenshot.
+    Shot(ShotEdit),
+    /// Takes the screenshot and writes it to a file.
+    SaveShot(PathBuf),
+    /// The middle of the window has been divided anew.
+    Arrange(Arrangement),
+    /// Shows the folder of a file in the system's file manager.
+    Reveal(PathBuf),
+    /// Gives up what takes most of the graphics memory.
+    Lighten,
+    /// Opens the studio anew as it is, and closes this one.
+    Restart,
+    /// An edit of the command palette.
+    Finder(FinderEdit),
+    /// The answer to whether work under way may be stopped.
+    Quit(QuitAnswer),
 }

@@ -6,13 +6,18 @@ use std::sync::Arc;
 use one4d_engine::scene::Scene4d;
 use one4d_engine::worker::{Event, JobId, JobRequest, Outcome, Output};
 
-use super::command::{Action, AppCommand, Pick, Target};
+use super::arrangement::Pane;
+use super::command::{AppCommand, ExportEdit, Pick, Target};
+use super::compare::{self, Comparing};
 use super::create::InputMode;
+use super::history::History;
 use super::jobs::{Phase, scene_file};
+use super::markers::Markers;
+use super::measures::{Measures, Plots, Tool};
 use super::media::Media;
 use super::notices::{Notice, Severity};
 use super::scene::OpenScene;
-use super::{AppState, apply, explain, file_name};
+use super::{AppState, apply, explain, file_name, session, tools, view};
 use crate::samples::SAMPLES;
 use crate::services::dialogs::Picked;
 use crate::services::kinds::Kind;
@@ -30,6 +35,16 @@ pub fn drain(state: &mut AppState, services: &mut Services) {
     for result in services.media.drain() {
         on_media(state, services, result);
     }
+    for shot in services.shots.drain() {
+        match shot {
+            Ok(path) => post_written(state, path),
+            Err((path, reason)) => {
+                let title = format!("{} could not be saved", file_name(&path));
+                let notice = Notice::new(Severity::Error, title, reason);
+                state.notices.post(notice, state.now_secs);
+            }
+        }
+    }
     for picked in services.dialogs.drain() {
         on_picked(state, services, picked);
     }
@@ -38,7 +53,10 @@ pub fn drain(state: &mut AppState, services: &mut Services) {
 fn on_engine(state: &mut AppState, services: &mut Services, event: Event) {
     match event {
         Event::Started { job, plan } => state.jobs.started(job, plan, state.now_secs),
-        Event::Scene { job, scene } => show_scene(state, services, job, scene),
+        Event::Scene { job, scene } => match state.comparing {
+            Comparing::Opening(opening) if opening == job => show_second(state, job, scene),
+            _ => show_scene(state, services, job, scene),
+        },
         Event::Warning { job, warning } => state.jobs.warned(job, warning.message),
         Event::Ended { job, outcome } => on_ended(state, services, job, outcome),
     }
@@ -46,22 +64,12 @@ fn on_engine(state: &mut AppState, services: &mut Services, event: Event) {
 
 /// Puts a scene on screen; one that refines the scene of the same job keeps the frame that shows.
 fn show_scene(state: &mut AppState, services: &Services, job: JobId, scene: Arc<Scene4d>) {
+    session::remember(state);
     let previous = state.scene.as_ref();
     let serial = previous.map_or(1, |open| open.serial + 1);
     let refines =
         previous.is_some_and(|open| open.job == job && open.scene.num_frames == scene.num_frames);
-    if !refines {
-        state.view.fitted = false;
-        state.clock = state.clock.for_scene(scene.num_frames, scene.meta.fps);
-        if scene.num_frames > 1 {
-            state.clock.play(state.now_secs);
-        }
-    }
-    let request = state.jobs.card(job).map(|card| &card.request);
-    let path = match request {
-        Some(JobRequest::Open(path)) => Some(path.clone()),
-        _ => None,
-    };
+    let path = path_of(state, job);
     services
         .media
         .ask(MediaTask::Facts(serial, Arc::clone(&scene)));
@@ -69,10 +77,57 @@ fn show_scene(state: &mut AppState, services: &Services, job: JobId, scene: Arc<
         .media
         .ask(MediaTask::Strip(serial, Arc::clone(&scene)));
     state.export = None;
+    state.shot = None;
+    state.lengths.tag = scene.meta.scale;
+    let (num_frames, fps) = (scene.num_frames, scene.meta.fps);
     state.scene = Some(OpenScene {
         path,
         ..OpenScene::new(scene, serial, job)
     });
+    state.plots = Plots::default();
+    state.arrangement.hide(Pane::Plot);
+    if !refines {
+        start_afresh(state, num_frames, fps);
+    }
+}
+
+/// What belongs to the scene before this one goes; what is known of this one comes back.
+fn start_afresh(state: &mut AppState, num_frames: usize, fps: f64) {
+    state.view.fitted = false;
+    state.view.options.clip_box = None;
+    state.view.options.colour_range = None;
+    state.clock = state.clock.for_scene(num_frames, fps);
+    state.measures = Measures::default();
+    state.lengths.known = None;
+    state.markers = Markers::default();
+    state.selection = None;
+    if state.comparing.both().is_some() {
+        state.comparing = Comparing::No;
+    }
+    state.history = History::default();
+    tools::set_tool(state, Tool::Select);
+    let known = session::restore_scene(state);
+    if !known && num_frames > 1 {
+        state.clock.play(state.now_secs);
+    }
+}
+
+/// The file that a job reads its scene from.
+fn path_of(state: &AppState, job: JobId) -> Option<PathBuf> {
+    match &state.jobs.card(job)?.request {
+        JobRequest::Open(path) => Some(path.clone()),
+        _ => None,
+    }
+}
+
+/// Puts a scene beside the one on screen.
+fn show_second(state: &mut AppState, job: JobId, scene: Arc<Scene4d>) {
+    let path = path_of(state, job);
+    let open = OpenScene {
+        path,
+        ..OpenScene::new(scene, 0, job)
+    };
+    compare::show(state, open);
 }
 
 fn on_ended(state: &mut AppState, services: &Services, job: JobId, outcome: Outcome) {
@@ -98,6 +153,9 @@ fn on_ended(state: &mut AppState, services: &Services, job: JobId, outcome: Outc
                 state.recent.forget(path);
             }
         }
+    }
+    if matches!(state.comparing, Comparing::Opening(opening) if opening == job) {
+        state.comparing = Comparing::No;
     }
     // Opening is a moment, not work: it leaves a scene or a notice, and no card.
     if matches!(request, JobRequest::Open(_)) {
@@ -134,6 +192,7 @@ fn on_done(
         }
         JobRequest::Train(_)
         | JobRequest::EvalSynthetic(_)
+        | JobRequest::Import { .. }
         | JobRequest::Inspect(_)
         | JobRequest::Render(_) => {}
     }
@@ -188,6 +247,26 @@ fn on_media(state: &mut AppState, services: &mut Services, result: MediaResult) 
                 *slot = Some(picture);
             }
         }
+        MediaResult::Followed(serial, id, series) => {
+            if state
+                .scene
+                .as_ref()
+                .is_some_and(|open| open.serial == serial)
+            {
+                state.plots.series.insert(id, series);
+            }
+        }
+        MediaResult::Ground(serial, up) => {
+            if state
+                .scene
+                .as_ref()
+                .is_some_and(|open| open.serial == serial)
+            {
+                view::level(state, up);
+            }
+        }
+        MediaResult::Rescaled(request) => apply::start_export(state, services, *request),
+        MediaResult::Written(path) => post_written(state, path),
         MediaResult::WriteFailed(path, reason) => {
             let title = format!("{} could not be saved", file_name(&path));
             let body = format!("{}: {reason}", path.display());
@@ -195,6 +274,14 @@ fn on_media(state: &mut AppState, services: &mut Services, result: MediaResult) 
             state.notices.post(notice, state.now_secs);
         }
     }
+}
+
+/// Tells where a file is that a person asked for.
+fn post_written(state: &mut AppState, path: PathBuf) {
+    let title = format!("{} is saved", file_name(&path));
+    let notice = Notice::new(Severity::Good, title, path.display().to_string())
+        .with_remedy("Show file", AppCommand::Reveal(path));
+    state.notices.post(notice, state.now_secs);
 }
 
 fn on_picture(
@@ -219,6 +306,10 @@ fn on_picture(
 }
 
 fn on_classified(state: &mut AppState, services: &mut Services, kinds: Vec<Kind>, target: Target) {
+    if let [Kind::Scene(first), Kind::Scene(second)] = kinds.as_slice() {
+        apply::open_pair(state, services, first.clone(), second.clone());
+        return;
+    }
     let mut images = Vec::new();
     for kind in kinds {
         match kind {
@@ -227,6 +318,9 @@ fn on_classified(state: &mut AppState, services: &mut Services, kinds: Vec<Kind>
                 state.create.mode = InputMode::Video;
                 apply::ask_picture(state, services, &path);
                 state.create.video = Some(path);
+            }
+            Kind::Scene(path) if target == Target::Compare => {
+                apply::open_beside(state, services, path);
             }
             Kind::Scene(path) => apply::open_scene(state, services, path),
             Kind::Model(path) => apply::choose_model(state, services, Some(path)),
@@ -254,7 +348,9 @@ fn take_images(state: &mut AppState, services: &Services, images: Vec<PathBuf>, 
     let place = match target {
         Target::Frames => true,
         Target::Image => false,
-        Target::ByKind | Target::Video => images.len() > 1 || create.mode == InputMode::Frames,
+        Target::ByKind | Target::Video | Target::Compare => {
+            images.len() > 1 || create.mode == InputMode::Frames
+        }
     };
     if !place {
         create.mode = InputMode::Image;
@@ -277,11 +373,20 @@ fn take_images(state: &mut AppState, services: &Services, images: Vec<PathBuf>, 
 
 /// Tells what the graphics device reported, and what that means for the person's work.
 pub fn on_gpu_problem(state: &mut AppState, problem: GpuProblem) {
+    // A slow driver misses a resize of the window; the next picture asks again.
+    if matches!(&problem, GpuProblem::Refused(details) if details.contains("Surface::configure")) {
+        return;
+    }
+    let remedy = match problem {
+        GpuProblem::OutOfMemory(_) => Some(("Use less memory", AppCommand::Lighten)),
+        GpuProblem::Refused(_) => None,
+        GpuProblem::Lost(_) => Some(("Open anew", AppCommand::Restart)),
+    };
     let (title, body, details) = match problem {
         GpuProblem::OutOfMemory(details) => (
             "The graphics memory is full",
-            "The scene is kept in main memory. Hide flying pixels or close other programs that \
-             use the graphics card.",
+            "The scene is kept in main memory. Ghosts, still parts and surfaces take the most; \
+             other programs may use the graphics card too.",
             details,
         ),
         GpuProblem::Refused(details) => (
@@ -291,15 +396,16 @@ pub fn on_gpu_problem(state: &mut AppState, problem: GpuProblem) {
         ),
         GpuProblem::Lost(details) => (
             "The graphics device is gone",
-            "The driver was reset or the device removed. Finished scenes are saved: close the \
-             studio and open it again to go on.",
+            "The driver was reset or the device removed. Finished scenes, measures and the view \
+             are saved: a new window goes on where this one was.",
             details,
         ),
     };
-    let mut notice = Notice::new(Severity::Error, title, body).with_details(details);
-    if title.ends_with("gone") {
-        notice = notice.with_remedy("Close the studio", AppCommand::Act(Action::Quit));
-    }
+    let notice = Notice::new(Severity::Error, title, body).with_details(details);
+    let notice = match remedy {
+        Some((label, command)) => notice.with_remedy(label, command),
+        None => notice,
+    };
     state.notices.post(notice, state.now_secs);
 }
 
@@ -323,13 +429,17 @@ fn on_picked(state: &mut AppState, services: &mut Services, picked: Picked) {
         Pick::Frames => apply::open_paths(services, picked.paths, Target::Frames),
         Pick::Video => apply::open_paths(services, picked.paths, Target::Video),
         Pick::Model => apply::choose_model(state, services, Some(first)),
+        Pick::Compare => apply::open_beside(state, services, first),
+        Pick::Series(id) => apply::apply(state, services, AppCommand::SaveSeries(id, first)),
+        Pick::Screenshot => apply::apply(state, services, AppCommand::SaveShot(first)),
         Pick::ExportFolder => {
             state.settings.export_folder = Some(first.clone());
             apply::save_settings(state, services);
-            match &mut state.export {
-                Some(export) => export.folder = Some(first),
-                None => apply::open_export(state),
+            if state.export.is_none() {
+                apply::open_export(state);
             }
+            let edit = ExportEdit::Folder(first);
+            apply::apply(state, services, AppCommand::Export(edit));
         }
     }
 }

@@ -100,6 +100,7 @@ fn doing(request: &JobRequest) -> &'static str {
     match request {
         JobRequest::Generate { .. } => "Generating the scene",
         JobRequest::Open(_) => "Opening the scene",
+        JobRequest::Import { .. } => "Importing",
         JobRequest::Export(_) => "Exporting",
         JobRequest::Train(_) => "Training",
         JobRequest::EvalSynthetic(_) => "Evaluating",

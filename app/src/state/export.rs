@@ -31,6 +31,8 @@ pub struct ExportForm {
     pub only_good: bool,
     /// Least confidence, 0..1.
     pub min_confidence: f32,
+    /// In metres, where a scale was set from a known length.
+    pub in_metres: bool,
     /// Where to write; `None` until chosen.
     pub folder: Option<PathBuf>,
 }
@@ -45,6 +47,7 @@ impl ExportForm {
             stride: 1,
             only_good: true,
             min_confidence: 0.0,
+            in_metres: true,
             folder,
         }
     }
@@ -52,6 +55,7 @@ impl ExportForm {
     /// Applies an edit that changes values.
     pub fn edit(&mut self, edit: &ExportEdit, num_frames: usize) {
         match *edit {
+            ExportEdit::Folder(ref folder) => self.folder = Some(folder.clone()),
             ExportEdit::Toggle(format) => {
                 if self.formats.contains(&format) {
                     self.formats.retain(|&f| f != format);
@@ -67,6 +71,7 @@ impl ExportForm {
             ExportEdit::Stride(stride) => self.stride = stride.clamp(1, 16),
             ExportEdit::OnlyGood(only_good) => self.only_good = only_good,
             ExportEdit::MinConfidence(least) => self.min_confidence = least.clamp(0.0, 1.0),
+            ExportEdit::InMetres(in_metres) => self.in_metres = in_metres,
             ExportEdit::Start | ExportEdit::Cancel => {}
         }
     }

@@ -324,6 +324,9 @@ fn title(request: &JobRequest) -> String {
         }
         JobRequest::Generate { request, .. } => request.prompt.clone(),
         JobRequest::Open(path) => format!("Open {}", super::file_name(path)),
+        JobRequest::Import { request, .. } => {
+            format!("Import {}", super::file_name(&request.path))
+        }
         JobRequest::Export(export) => {
             let frames = export.end.saturating_sub(export.first);
             let plural = if frames == 1 { "frame" } else { "frames" };

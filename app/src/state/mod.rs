@@ -5,20 +5,32 @@
 
 pub mod action;
 pub mod apply;
+pub mod arrangement;
 pub mod command;
+pub mod compare;
 pub mod create;
 pub mod events;
 pub mod explain;
 pub mod export;
+pub mod finder;
+pub mod history;
 pub mod jobs;
 pub mod layout;
+pub mod markers;
+pub mod measures;
 pub mod media;
 pub mod model;
 pub mod notices;
+pub mod quit;
 pub mod recent;
+mod saving;
 pub mod scene;
+pub mod session;
 pub mod settings;
-mod view;
+pub mod shot;
+mod time;
+mod tools;
+pub mod view;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -48,8 +60,34 @@ pub struct AppState {
     pub clock: Clock,
     /// Where the scene is seen from, and how.
     pub view: ViewportState,
+    /// What the view told of the frame that it shows.
+    pub shown: view::Shown,
+    /// What accompanies the view.
+    pub companions: view::Companions,
+    /// What clicks in the view do.
+    pub tool: measures::Tool,
+    /// The chosen point.
+    pub selection: Option<measures::Anchor>,
+    /// What was measured.
+    pub measures: measures::Measures,
+    /// Measures over time.
+    pub plots: measures::Plots,
+    /// What lengths are shown in.
+    pub lengths: measures::Lengths,
+    /// Named frames.
+    pub markers: markers::Markers,
+    /// The second scene.
+    pub comparing: compare::Comparing,
+    /// What can be undone.
+    pub history: history::History,
+    /// What is found again next time.
+    pub session: session::Session,
+    /// The screenshot being set up, if its dialog is open.
+    pub shot: Option<shot::ShotForm>,
     /// The page of the Inspect panel.
     pub inspect_page: command::InspectPage,
+    /// How the middle of the window is divided.
+    pub arrangement: arrangement::Arrangement,
     /// Open panels.
     pub layout: layout::Layout,
     /// What was to be told.
@@ -72,8 +110,10 @@ pub struct AppState {
     pub shortcuts_open: bool,
     /// Facts about the machine.
     pub platform: Platform,
-    /// True once the window was asked to close.
-    pub quitting: bool,
+    /// Whether the window is about to close.
+    pub quit: quit::Quit,
+    /// The command palette, while it is open.
+    pub finder: Option<finder::Finder>,
 }
 
 /// Facts about the machine that change what is offered.
@@ -101,7 +141,20 @@ impl AppState {
             scene: None,
             clock: Clock::default(),
             view: ViewportState::default(),
+            shown: view::Shown::default(),
+            companions: view::Companions::default(),
+            tool: measures::Tool::default(),
+            selection: None,
+            measures: measures::Measures::default(),
+            plots: measures::Plots::default(),
+            lengths: measures::Lengths::default(),
+            markers: markers::Markers::default(),
+            comparing: compare::Comparing::default(),
+            history: history::History::default(),
+            session: session::Session::default(),
+            shot: None,
             inspect_page: command::InspectPage::default(),
+            arrangement: arrangement::Arrangement::default(),
             layout: layout::Layout::default(),
             notices: notices::Notices::default(),
             settings,
@@ -113,7 +166,8 @@ impl AppState {
             picking: None,
             shortcuts_open: false,
             platform: Platform::default(),
-            quitting: false,
+            quit: quit::Quit::default(),
+            finder: None,
         }
     }
 
@@ -129,7 +183,11 @@ impl AppState {
 
     /// True while a dialog of our own wants an answer.
     pub fn is_modal(&self) -> bool {
-        self.export.is_some() || self.shortcuts_open
+        self.export.is_some()
+            || self.shortcuts_open
+            || self.shot.is_some()
+            || self.finder.is_some()
+            || self.quit.is_asking()
     }
 }
 

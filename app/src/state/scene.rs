@@ -60,7 +60,7 @@ impl OpenScene {
 }
 
 /// Figures over all pixels of a scene.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct SceneFacts {
     /// Share of pixels that are fit for measuring, 0..1.
     pub good_share: f64,
@@ -68,6 +68,8 @@ pub struct SceneFacts {
     pub finite_share: f64,
     /// 5th and 95th percentile of the distance from the world's origin, scene units.
     pub distance: Option<(f32, f32)>,
+    /// Frames without a single point.
+    pub empty_frames: Vec<usize>,
 }
 
 /// What a unit of length means, in a word and in a sentence.

@@ -45,6 +45,7 @@ pub struct Clock {
     fps: f64,
     speed: f64,
     mode: LoopMode,
+    backwards: bool,
     range: (usize, usize),
     state: State,
 }
@@ -80,6 +81,7 @@ impl Clock {
             },
             speed: 1.0,
             mode: LoopMode::default(),
+            backwards: false,
             range: (0, num_frames - 1),
             state: State::Paused { frame: 0 },
         }
@@ -114,6 +116,11 @@ impl Clock {
         self.mode
     }
 
+    /// True if frames play from the last to the first.
+    pub fn is_backwards(&self) -> bool {
+        self.backwards
+    }
+
     /// First and last frame that play, both inclusive.
     pub fn range(&self) -> (usize, usize) {
         self.range
@@ -135,7 +142,12 @@ impl Clock {
             State::Paused { frame } => frame,
             State::Playing { .. } => {
                 let position = self.position(now_secs).floor() as usize;
-                self.range.0 + self.fold(position)
+                let index = self.fold(position);
+                if self.backwards {
+                    self.range.1 - index
+                } else {
+                    self.range.0 + index
+                }
             }
         }
     }
@@ -155,16 +167,40 @@ impl Clock {
     pub fn play(&mut self, now_secs: f64) {
         let frame = self.frame(now_secs);
         let (first, last) = self.range;
-        let at_end = frame >= last && self.mode == LoopMode::Once;
-        let start = if at_end || !(first..=last).contains(&frame) {
-            first
-        } else {
-            frame
+        let inside = (first..=last).contains(&frame);
+        let gone = match (inside, self.backwards) {
+            (false, _) => 0,
+            (true, false) => frame - first,
+            (true, true) => last - frame,
         };
+        let at_end = gone + 1 >= self.length() && self.mode == LoopMode::Once;
         self.state = State::Playing {
             since_secs: now_secs,
-            position: (start - first) as f64,
+            position: if at_end { 0.0 } else { gone as f64 },
         };
+    }
+
+    /// Plays in a direction; one speed faster if it does so already, the scene's own speed if not.
+    pub fn shuttle(&mut self, backwards: bool, now_secs: f64) {
+        if self.is_playing(now_secs) && self.backwards == backwards {
+            self.nudge_speed(true, now_secs);
+            return;
+        }
+        self.pause(now_secs);
+        self.backwards = backwards;
+        self.speed = 1.0;
+        self.play(now_secs);
+    }
+
+    /// Plays forwards if paused, pauses if playing.
+    pub fn toggle(&mut self, now_secs: f64) {
+        if self.is_playing(now_secs) {
+            self.pause(now_secs);
+        } else {
+            self.pause(now_secs);
+            self.backwards = false;
+            self.play(now_secs);
+        }
     }
 
     /// Stops on the frame that is showing.
@@ -172,15 +208,6 @@ impl Clock {
         self.state = State::Paused {
             frame: self.frame(now_secs),
         };
-    }
-
-    /// Plays if paused, pauses if playing.
-    pub fn toggle(&mut self, now_secs: f64) {
-        if self.is_playing(now_secs) {
-            self.pause(now_secs);
-        } else {
-            self.play(now_secs);
-        }
     }
 
     /// Shows a frame and stays there.
@@ -255,7 +282,7 @@ impl Clock {
     /// Frames since the start of the first cycle, fractional, never falling.
     fn position(&self, now_secs: f64) -> f64 {
         match self.state {
-            State::Paused { frame } => frame.saturating_sub(self.range.0) as f64,
+            State::Paused { .. } => 0.0,
             State::Playing {
                 since_secs,
                 position,
@@ -368,6 +395,34 @@ mod tests {
         assert_eq!(clock.frame(0.0), 0);
         clock.step(100, 0.0);
         assert_eq!(clock.frame(0.0), 9);
+    }
+
+    #[test]
+    fn the_shuttle_plays_both_ways_and_gets_faster() {
+        let mut clock = Clock::new(4, 10.0);
+        clock.seek(2);
+        clock.shuttle(true, 0.0);
+        assert_eq!(frames(&clock, 6), [2, 1, 0, 3, 2, 1]);
+        clock.shuttle(true, 0.1);
+        assert_eq!((clock.speed(), clock.frame(0.1)), (2.0, 1));
+        assert_eq!(clock.frame(0.15), 0);
+        clock.shuttle(false, 0.15);
+        assert_eq!((clock.speed(), clock.frame(0.15)), (1.0, 0));
+        assert_eq!(clock.frame(0.25), 1);
+        clock.shuttle(true, 0.25);
+        clock.pause(0.25);
+        clock.toggle(0.25);
+        assert!(!clock.is_backwards(), "the play button goes forwards");
+    }
+
+    #[test]
+    fn playing_once_backwards_ends_on_the_first_frame() {
+        let mut clock = Clock::new(4, 10.0);
+        clock.set_mode(LoopMode::Once, 0.0);
+        clock.seek(3);
+        clock.shuttle(true, 0.0);
+        assert_eq!(frames(&clock, 6), [3, 2, 1, 0, 0, 0]);
+        assert!(!clock.is_playing(0.4));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The timeline: transport, and the scene's frames as a strip of pictures that is scrubbed.
 
 mod clock;
+mod markers;
 mod ruler;
 mod strip;
 mod transport;

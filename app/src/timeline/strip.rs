@@ -7,7 +7,7 @@ use egui::{
     WidgetInfo, pos2, vec2,
 };
 
-use super::Scale;
+use super::{Scale, markers};
 use crate::panels::Panel;
 use crate::state::AppCommand;
 use crate::state::command::TimeEdit;
@@ -16,6 +16,8 @@ use crate::widgets;
 
 /// Height of the labels above the pictures, points.
 const LABELS: f32 = 15.0;
+/// Height of the frame under the pointer, points.
+const PREVIEW: f32 = 120.0;
 /// How near the pointer has to be to take a bracket, points.
 const GRIP: f32 = 6.0;
 
@@ -39,6 +41,7 @@ pub(super) fn strip_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             info
         });
         brackets(ui, panel, pictures, &scale);
+        markers::flags_ui(ui, panel, (rect, pictures), &scale);
         playhead(
             ui,
             rect,
@@ -47,6 +50,7 @@ pub(super) fn strip_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             state.frame(),
         );
         scrub(ui, panel, &response, &scale);
+        preview_ui(ui, panel, (&response, pictures), &scale);
     } else {
         input_pictures(ui, panel, pictures, &scale);
         response.widget_info(|| WidgetInfo::labeled(Role::Label, true, "Frames of the next scene"));
@@ -98,7 +102,57 @@ fn scene_pictures(ui: &Ui, panel: &mut Panel<'_>, rect: Rect, scale: &Scale) {
             None => widgets::hatch(ui, cell, tokens.line),
         }
     }
+    let missing = open.facts.iter().flat_map(|facts| &facts.empty_frames);
+    for &frame in missing {
+        let cell = Rect::from_x_y_ranges(scale.edge(frame)..=scale.edge(frame + 1), rect.y_range());
+        ui.painter().rect_filled(cell, 0.0, tokens.dim);
+        widgets::hatch(ui, cell, tokens.muted);
+    }
     round_corners(ui, rect);
+}
+
+/// The frame under the pointer, larger, while nothing is dragged.
+fn preview_ui(
+    ui: &mut Ui,
+    panel: &mut Panel<'_>,
+    (response, pictures): (&Response, Rect),
+    scale: &Scale,
+) {
+    let Some(pointer) = response.hover_pos() else {
+        return;
+    };
+    if ui.input(|input| input.pointer.any_down()) || !pictures.contains(pointer) {
+        return;
+    }
+    let Some(open) = &panel.state.scene else {
+        return;
+    };
+    let frame = scale.frame_at(pointer.x);
+    let Some(Some(picture)) = open.strip.get(frame) else {
+        return;
+    };
+    let texture = panel.textures.picture(ui.ctx(), picture);
+    let aspect = picture.size[0] as f32 / picture.size[1].max(1) as f32;
+    let height = PREVIEW.min(PREVIEW * 1.6 / aspect);
+    let size = vec2(height * aspect, height);
+    let screen = ui.ctx().content_rect();
+    let centre = pos2(scale.centre(frame), pictures.top() - 34.0 - size.y / 2.0);
+    let mut place = Rect::from_center_size(centre, size);
+    let within = screen.shrink(8.0);
+    let shift = (within.left() - place.left()).max(0.0) - (place.right() - within.right()).max(0.0);
+    place = place.translate(vec2(shift, 0.0));
+    let layer = egui::LayerId::new(egui::Order::Tooltip, response.id.with("preview"));
+    let mut child = ui.new_child(egui::UiBuilder::new().layer_id(layer).max_rect(screen));
+    child.set_clip_rect(screen);
+    let tokens = theme::tokens(ui);
+    let ground = place.expand(3.0);
+    child.painter().rect_filled(ground, 6.0, tokens.panel);
+    let edge = Stroke::new(1.0, tokens.line);
+    child
+        .painter()
+        .rect_stroke(ground, 6.0, edge, StrokeKind::Outside);
+    widgets::thumbnail(&child, place, texture, picture.size, 4.0);
+    pill(&child, pos2(place.center().x, place.bottom() - 12.0), frame);
 }
 
 /// The picture of a frame, or of one of its neighbours while it is being made.
@@ -159,16 +213,18 @@ fn round_corners(ui: &Ui, rect: Rect) {
 fn brackets(ui: &Ui, panel: &Panel<'_>, rect: Rect, scale: &Scale) {
     let tokens = theme::tokens(ui);
     let clock = &panel.state.clock;
-    if !clock.has_range() {
-        return;
-    }
     let (first, last) = clock.range();
     let (left, right) = (scale.edge(first), scale.edge(last + 1));
     for outside in [rect.left()..=left, right..=rect.right()] {
         let veil = Rect::from_x_y_ranges(outside, rect.y_range());
         ui.painter().rect_filled(veil, 0.0, tokens.dim);
     }
-    let stroke = Stroke::new(2.5, tokens.text);
+    let color = if clock.has_range() {
+        tokens.text
+    } else {
+        theme::fade(tokens.text, 0.5)
+    };
+    let stroke = Stroke::new(2.5, color);
     for (x, arm) in [(left + 1.5, 6.0), (right - 1.5, -6.0)] {
         ui.painter().vline(x, rect.y_range(), stroke);
         for y in [rect.top() + 1.0, rect.bottom() - 1.0] {
@@ -210,7 +266,7 @@ fn scrub(ui: &Ui, panel: &mut Panel<'_>, response: &Response, scale: &Scale) {
     let (first, last) = clock.range();
     let id = response.id.with("grip");
     let near = |x: f32| {
-        let at = |edge: usize| clock.has_range() && (x - scale.edge(edge)).abs() <= GRIP;
+        let at = |edge: usize| (x - scale.edge(edge)).abs() <= GRIP;
         if at(first) {
             Grip::In
         } else if at(last + 1) {

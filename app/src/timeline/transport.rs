@@ -72,10 +72,20 @@ fn frame_box(ui: &mut Ui, panel: &mut Panel<'_>) {
     };
     let mut frame = state.frame() + 1;
     let before = frame;
-    let drag = DragValue::new(&mut frame).range(1..=last).speed(0.1);
-    ui.add_sized(vec2(48.0, theme::ROW), drag)
+    widgets::muted(ui, "Frame");
+    ui.add_space(space::XS);
+    let drag = DragValue::new(&mut frame)
+        .range(1..=last)
+        .speed(0.1)
+        .update_while_editing(false);
+    let drag = ui
+        .add_sized(vec2(48.0, theme::ROW), drag)
         .on_hover_text("The frame on screen; type to jump")
         .accessible_name("Frame");
+    if drag.gained_focus() {
+        // Nobody can type into a number that runs away.
+        panel.push(AppCommand::Act(Action::ShuttleStop));
+    }
     if frame != before {
         panel.push(AppCommand::Time(TimeEdit::Seek(frame - 1)));
     }
@@ -141,6 +151,18 @@ fn range_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     if ui.add_enabled(has_range, clear).clicked() {
         panel.push(AppCommand::Act(Action::ClearRange));
     }
+    let marked = panel
+        .state
+        .markers
+        .list()
+        .iter()
+        .any(|marker| marker.frame_idx == panel.state.frame());
+    let marker = if marked {
+        Action::RemoveMarker
+    } else {
+        Action::AddMarker
+    };
+    widgets::action_icon(ui, marker, marked, panel.commands);
     for (action, word) in [(Action::SetOut, "Out"), (Action::SetIn, "In")] {
         let button = PushButton::quiet(word)
             .with_icon(action.spec().icon)

@@ -3,7 +3,7 @@
 use glam::{DVec3, Vec3};
 use one4d_engine::scene::Scene4d;
 
-use super::frame_data::quantile;
+use super::stats::quantile;
 
 /// Points looked at per frame.
 const SAMPLES: usize = 3000;

@@ -5,33 +5,28 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use egui_wgpu::{CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
-use one4d_engine::scene::Scene4d;
 
 use super::bounds::SceneBounds;
+use super::eye::Eye;
 use super::headless::words_of;
 use super::options::{Overlay, Palette, ViewOptions};
 use super::passes::composite::{CompositeData, CompositePass};
-use super::picking::{Pick, distance_from_depth_bits};
-use super::renderer::{FrameGpu, Picture, PictureEye, Renderer, View};
+use super::picking::Pick;
+use super::renderer::{Picture, PictureEye, Renderer};
 use super::scene_lines::{self, LineInput};
+use super::shown::{Motion, ShownFrame};
 use super::upload::{DEFAULT_BUDGET_BYTES, Uploads};
+use super::view::View;
 
 /// Pixels around the pointer in which a point is picked.
 const PICK_REACH_PX: u32 = 4;
-
-/// A frame of the clip on the GPU.
-#[derive(Clone)]
-pub(super) struct ShownFrame {
-    pub(super) scene: Arc<Scene4d>,
-    pub(super) frame_idx: usize,
-    pub(super) frame: Arc<FrameGpu>,
-}
 
 /// One view's targets and what they hold.
 struct ViewSlot {
     view: View,
     composite: CompositeData,
     drawn: Option<PictureKey>,
+    motion: Option<Motion>,
 }
 
 /// What a view showed last, and what was picked on it.
@@ -45,6 +40,7 @@ struct PendingPick {
     staging: wgpu::Buffer,
     mapped: Arc<Mutex<Option<bool>>>,
     shown: ShownFrame,
+    eye: Eye,
     near: f64,
     /// First column and row of the window that was copied, and the pointer.
     window: ([u32; 2], [u32; 2]),
@@ -113,6 +109,7 @@ impl ViewportResources {
                 composite: composite.data(device, &view.picture_target),
                 view,
                 drawn: None,
+                motion: None,
             }
         };
         let slot = slot.or_insert_with(|| fresh(&self.renderer, &self.composite));
@@ -123,13 +120,28 @@ impl ViewportResources {
             return None;
         }
         slot.drawn = Some(key);
-        let segments = scene_lines::segments(&callback.line_input());
-        let shown = callback.shown.as_ref();
+        let mut segments = scene_lines::segments(&callback.line_input());
+        if let Some(shown) = &callback.shown {
+            let overlays = callback.options.overlays;
+            let motion = slot
+                .motion
+                .take()
+                .filter(|motion| motion.is_of(shown, overlays))
+                .unwrap_or_else(|| Motion::of(shown, overlays));
+            segments.extend(&motion.segments);
+            slot.motion = Some(motion);
+        }
+        let frames = callback
+            .shown
+            .as_ref()
+            .map_or(Vec::new(), ShownFrame::drawn);
+        let stats = callback.shown.as_ref().map(|s| s.stats.ranges);
         let picture = Picture {
             eye: callback.eye,
             options: &callback.options,
             palette: &callback.palette,
-            frame: shown.map(|s| s.frame.as_ref()),
+            ranges: &stats.unwrap_or_default(),
+            frames: &frames,
             segments: &segments,
             image_plane: callback.image_plane(),
         };
@@ -148,7 +160,7 @@ impl ViewportResources {
         else {
             return;
         };
-        let Some(shown) = memory.shown.clone() else {
+        let (Some(shown), Some(drawn)) = (memory.shown.clone(), &slot.drawn) else {
             return;
         };
         let size = slot.view.size_px;
@@ -180,6 +192,7 @@ impl ViewportResources {
             staging,
             mapped,
             shown,
+            eye: drawn.eye.eye,
             near,
             window: (first, count),
             pointer_px,
@@ -224,24 +237,27 @@ fn nearest_point(words: &[u64], pending: &PendingPick) -> Option<Pick> {
         .enumerate()
         .filter(|(_, word)| **word != 0)
         .min_by_key(|(i, _)| away(*i))?;
-    let frame = &pending.shown.frame;
-    let pixel = frame.id_layout().unpack(*word as u32).pixel as usize;
+    let frame = &pending.shown.frame.gpu;
+    let id = frame.id_layout().unpack(*word as u32);
     let width = frame.grid[0] as usize;
+    let (frame_idx, pixel) = pending.shown.source(id)?;
     Some(Pick {
-        frame_idx: pending.shown.frame_idx,
+        frame_idx,
         column: pixel % width,
         row: pixel / width,
-        distance: distance_from_depth_bits((*word >> 32) as u32, pending.near)?,
+        distance: pending
+            .eye
+            .distance_of((*word >> 32) as u32, pending.near)?,
     })
 }
 
 /// Everything a picture depends on; while it stays the same nothing is drawn anew.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 struct PictureKey {
     eye: PictureEye,
     options: ViewOptions,
     palette: Palette,
-    frame_serial: u64,
+    frames: Vec<(u64, f32)>,
     frame_idx: usize,
     through_camera: bool,
 }
@@ -264,7 +280,7 @@ impl ViewportCallback {
             eye: self.eye,
             options: self.options,
             palette: self.palette,
-            frame_serial: self.shown.as_ref().map_or(0, |s| s.frame.serial),
+            frames: self.shown.as_ref().map_or(Vec::new(), ShownFrame::serials),
             frame_idx: self.shown.as_ref().map_or(0, |s| s.frame_idx),
             through_camera: self.through_camera,
         }

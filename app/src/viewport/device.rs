@@ -1,6 +1,7 @@
 //! Which device the window asks for, and what happens when it fails.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use egui_wgpu::{WgpuSetup, WgpuSetupCreateNew};
 
@@ -59,6 +60,25 @@ pub fn report_problems(
             report_loss(GpuProblem::Lost(message));
         }
     });
+}
+
+/// Whether a device is gone. Its commands fail without a word then; only a map says so.
+pub(crate) fn is_lost(device: &wgpu::Device) -> bool {
+    let probe = device.create_buffer(&wgpu::BufferDescriptor {
+        label: Some("device::probe"),
+        size: 4,
+        usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+        mapped_at_creation: false,
+    });
+    let failed = Arc::new(AtomicBool::new(false));
+    let report = Arc::clone(&failed);
+    probe
+        .slice(..)
+        .map_async(wgpu::MapMode::Read, move |result| {
+            report.store(result.is_err(), Ordering::Relaxed);
+        });
+    let polled = device.poll(wgpu::PollType::Poll);
+    polled.is_err() || failed.load(Ordering::Relaxed)
 }
 
 /// A device without a window, for previews and tests; `None` where the system has no adapter.

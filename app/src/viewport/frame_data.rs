@@ -1,105 +1,12 @@
-//! A frame of a scene as the GPU holds it: contracted 16-bit positions and 8-bit colours.
-//!
-//! Unit coordinates are `(point - centre) / scale`. Inside the unit cube they are kept as they are,
-//! outside they are contracted to `(2 - 1/m) / m`, `m` the largest of the three magnitudes, after
-//! Mip-NeRF 360 (arXiv 2111.12077, eq. 10) with the maximum norm. So near surfaces have a step of
-//! `scale / 16383` and sky does not eat the range.
+//! A frame of a scene as the GPU holds it: contracted 16-bit positions with flags, 8-bit colours
+//! with confidence, and one word of attributes where the scene has motion.
 
-use glam::{DMat4, DVec3, Vec3};
+use glam::{DVec3, Vec3};
 use one4d_engine::geometry::{CameraFromWorld, Intrinsics};
 use one4d_engine::scene::{Scene4d, validity};
 
-/// Code of the centre; codes run from 1 to 65533.
-const CENTRE_CODE: f32 = 32767.0;
-/// Codes per unit.
-const CODES_PER_UNIT: f32 = 16383.5;
-/// At most this many points are looked at to fit a quantiser.
-const FIT_SAMPLES: usize = 4096;
-
-/// Maps the world to unit coordinates.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Quantiser {
-    /// Median of the points, in the world.
-    pub centre: DVec3,
-    /// Distance within which nine tenths of the points lie, scene units; positive.
-    pub scale: f64,
-}
-
-impl Quantiser {
-    /// Fits centre and scale to `[N, 3]` points; those that are not finite do not count.
-    pub fn fit(points: &[f32]) -> Self {
-        let step = (points.len() / 3).div_ceil(FIT_SAMPLES).max(1);
-        let sample: Vec<DVec3> = points
-            .chunks_exact(3)
-            .step_by(step)
-            .map(|p| Vec3::new(p[0], p[1], p[2]).as_dvec3())
-            .filter(|p| p.is_finite())
-            .collect();
-        let axis = |i: usize| quantile(sample.iter().map(|p| p[i]).collect(), 0.5).unwrap_or(0.0);
-        let centre = DVec3::new(axis(0), axis(1), axis(2));
-        let away = sample.iter().map(|p| (*p - centre).abs().max_element());
-        let scale = quantile(away.collect(), 0.9).unwrap_or(1.0);
-        Self {
-            centre,
-            scale: if scale > 1e-9 { scale } else { 1.0 },
-        }
-    }
-
-    /// Codes of a point, which must be finite.
-    pub fn encode(&self, point_in_world: Vec3) -> [u16; 3] {
-        let unit = ((point_in_world.as_dvec3() - self.centre) / self.scale).as_vec3();
-        let m = unit.abs().max_element();
-        let contracted = if m <= 1.0 {
-            unit
-        } else {
-            // Divided first: `unit * m` could overflow for points near the end of f32.
-            unit / m * (2.0 - 1.0 / m)
-        };
-        contracted.to_array().map(|v| {
-            (v * CODES_PER_UNIT + CENTRE_CODE)
-                .round()
-                .clamp(1.0, 65533.0) as u16
-        })
-    }
-
-    /// Unit coordinates of codes, in the order of operations of `unit_from_words`.
-    pub fn unit(codes: [u16; 3]) -> Vec3 {
-        let contracted =
-            Vec3::from_array(codes.map(|c| (f32::from(c) - CENTRE_CODE) / CODES_PER_UNIT));
-        let m = contracted.abs().max_element();
-        if m <= 1.0 {
-            contracted
-        } else {
-            contracted / (m * (2.0 - m))
-        }
-    }
-
-    /// The point of codes, in the world.
-    pub fn decode(&self, codes: [u16; 3]) -> DVec3 {
-        self.centre + Self::unit(codes).as_dvec3() * self.scale
-    }
-
-    /// Any place of the world in unit coordinates.
-    pub fn unit_of(&self, point_in_world: DVec3) -> [f32; 3] {
-        ((point_in_world - self.centre) / self.scale)
-            .as_vec3()
-            .to_array()
-    }
-
-    /// Unit coordinates to the world.
-    pub fn world_from_unit(&self) -> DMat4 {
-        DMat4::from_translation(self.centre) * DMat4::from_scale(DVec3::splat(self.scale))
-    }
-}
-
-/// The value below which a share of the values lies.
-pub(crate) fn quantile(mut values: Vec<f64>, share: f64) -> Option<f64> {
-    if values.is_empty() {
-        return None;
-    }
-    let rank = ((values.len() - 1) as f64 * share).round() as usize;
-    Some(*values.select_nth_unstable_by(rank, f64::total_cmp).1)
-}
+use super::quantiser::Quantiser;
+use super::stats::frame_flow;
 
 /// Largest edge code.
 pub const MAX_EDGE_CODE: u8 = 127;
@@ -131,7 +38,22 @@ pub(crate) fn unpack_flags(flags: u16) -> [u8; 3] {
     [flags & 31, (flags >> 5) & 15, flags >> 9].map(|v| v as u8)
 }
 
-/// A frame, encoded.
+/// Attributes of a point in one word: the probability that it moves, 0..255, in the lowest byte,
+/// then a vector of three signed bytes.
+pub fn pack_attributes(dynamic: u8, vector: Vec3) -> u32 {
+    let bytes = (vector.clamp(Vec3::NEG_ONE, Vec3::ONE) * 127.0).round();
+    let [x, y, z] = bytes.to_array().map(|v| (v as i8).cast_unsigned());
+    u32::from_le_bytes([dynamic, x, y, z])
+}
+
+/// Takes [`pack_attributes`] apart.
+pub(crate) fn unpack_attributes(word: u32) -> (u8, Vec3) {
+    let [dynamic, x, y, z] = word.to_le_bytes();
+    let vector = [x, y, z].map(|v| f32::from(v.cast_signed()) / 127.0);
+    (dynamic, Vec3::from_array(vector))
+}
+
+/// A frame, encoded; or other points that are drawn like one.
 #[derive(Clone, Debug)]
 pub struct FrameData {
     /// Columns.
@@ -142,10 +64,19 @@ pub struct FrameData {
     pub quantiser: Quantiser,
     /// `[H, W]`: codes of x, y, z; then validity (5 bits), slope (4 bits) and edge (7 bits).
     pub positions: Vec<[u16; 4]>,
-    /// `[H, W]` sRGB; the fourth byte is 255.
+    /// `[H, W]` sRGB and confidence; 255 where the scene has none.
     pub colours: Vec<[u8; 4]>,
+    /// `[H, W]` of [`pack_attributes`]: on a grid the scene flow in camera axes, as the signed root
+    /// of its share of `flow_scale`, elsewhere the normal. `None` where the scene has no motion.
+    pub attributes: Option<Vec<u32>>,
+    /// Component of the scene flow that is coded as 1, scene units a frame.
+    pub flow_scale: f32,
+    /// Whether neighbours in memory are neighbours on a surface.
+    pub is_grid: bool,
     /// Plane `(n, d)`: distance to the neighbouring point at `p` is `n . p + d`, scene units.
     pub spacing_from_world: (DVec3, f64),
+    /// Plane of the z-depth in the camera that took the frame, scene units.
+    pub depth_from_world: (DVec3, f64),
     /// Centre of the camera that took the frame, in the world.
     pub camera_centre: DVec3,
     /// Its focal length, pixels.
@@ -157,7 +88,7 @@ impl FrameData {
     pub fn encode(scene: &Scene4d, frame_idx: usize) -> Self {
         let points = scene.frame_points(frame_idx);
         let quantiser = Quantiser::fit(&points);
-        let (camera_from_world, intrinsics) = lens(scene, frame_idx);
+        let (camera_from_world, intrinsics) = camera_of(scene, frame_idx);
         let depths = depths(&points, camera_from_world);
         let valid = scene.frame_valid(frame_idx);
         let focal_px = intrinsics.fx_px.min(intrinsics.fy_px) as f32;
@@ -174,44 +105,95 @@ impl FrameData {
                 [x, y, z, pack_flags(flags, slope, edge_code(steps.largest))]
             })
             .collect();
-        let colours = scene
-            .frame_rgb(frame_idx)
-            .chunks_exact(3)
-            .map(|c| [c[0], c[1], c[2], 255])
-            .collect();
         let per_px = 1.0 / f64::from(focal_px);
+        let axis = camera_from_world.rotation.row(2);
+        let offset = camera_from_world.translation.z;
+        let (attributes, flow_scale) = attributes(scene, frame_idx, camera_from_world);
         Self {
             width: scene.width,
             height: scene.height,
             quantiser,
             positions,
-            colours,
-            spacing_from_world: (
-                camera_from_world.rotation.row(2) * per_px,
-                camera_from_world.translation.z * per_px,
-            ),
+            colours: colours(scene, frame_idx),
+            attributes,
+            flow_scale,
+            is_grid: true,
+            spacing_from_world: (axis * per_px, offset * per_px),
+            depth_from_world: (axis, offset),
             camera_centre: camera_from_world.inverse().centre(),
             focal_px,
         }
     }
 
-    /// Plane of the spacing over unit coordinates.
-    pub fn spacing_from_unit(&self) -> [f32; 4] {
-        let (normal, offset) = self.spacing_from_world;
+    /// A plane over the world as a plane over unit coordinates.
+    pub fn plane_from_unit(&self, (normal, offset): (DVec3, f64)) -> [f32; 4] {
         (normal * self.quantiser.scale)
             .extend(normal.dot(self.quantiser.centre) + offset)
             .as_vec4()
             .to_array()
     }
 
-    /// Bytes on the GPU.
-    pub fn gpu_bytes(width: usize, height: usize) -> u64 {
-        (width * height) as u64 * (size_of::<[u16; 4]>() + size_of::<[u8; 4]>()) as u64
+    /// Bytes of a frame of a scene on the GPU.
+    pub fn gpu_bytes(scene: &Scene4d) -> u64 {
+        let attributes = if has_attributes(scene) { 4 } else { 0 };
+        scene.pixels_per_frame() as u64 * (8 + 4 + attributes)
     }
 }
 
+fn has_attributes(scene: &Scene4d) -> bool {
+    scene.dynamic.is_some() || scene.scene_flow.is_some()
+}
+
+fn colours(scene: &Scene4d, frame_idx: usize) -> Vec<[u8; 4]> {
+    let rgb = scene.frame_rgb(frame_idx).chunks_exact(3);
+    let count = scene.pixels_per_frame();
+    match &scene.confidence {
+        Some(plane) => rgb
+            .zip(&plane.as_slice()[frame_idx * count..(frame_idx + 1) * count])
+            .map(|(c, confidence)| {
+                let share = confidence.to_f32().clamp(0.0, 1.0);
+                [c[0], c[1], c[2], (share * 255.0).round() as u8]
+            })
+            .collect(),
+        None => rgb.map(|c| [c[0], c[1], c[2], 255]).collect(),
+    }
+}
+
+/// Words and flow scale of a frame; the last frame of a clip flows nowhere.
+fn attributes(
+    scene: &Scene4d,
+    frame_idx: usize,
+    camera_from_world: CameraFromWorld,
+) -> (Option<Vec<u32>>, f32) {
+    if !has_attributes(scene) {
+        return (None, 1.0);
+    }
+    let count = scene.pixels_per_frame();
+    let axes = camera_from_world.rotation.as_mat3();
+    let flow_at = |pixel: usize| {
+        let flow = frame_flow(scene, frame_idx)?;
+        let at = Vec3::from_array([0, 1, 2].map(|i| flow[pixel * 3 + i].to_f32()));
+        at.is_finite().then(|| axes * at)
+    };
+    let largest = (0..count)
+        .filter_map(flow_at)
+        .fold(0.0, |largest: f32, flow| {
+            largest.max(flow.abs().max_element())
+        });
+    let scale = if largest > 0.0 { largest } else { 1.0 };
+    let dynamic = scene.frame_dynamic(frame_idx);
+    let words = (0..count)
+        .map(|pixel| {
+            let share = flow_at(pixel).map_or(Vec3::ZERO, |flow| flow / scale);
+            let root = share.signum() * share.abs().powf(0.5);
+            pack_attributes(dynamic.map_or(0, |d| d[pixel]), root)
+        })
+        .collect();
+    (Some(words), scale)
+}
+
 /// The frame's camera, or the world's origin with a field of view of a radian where there is none.
-fn lens(scene: &Scene4d, frame_idx: usize) -> (CameraFromWorld, Intrinsics) {
+pub(crate) fn camera_of(scene: &Scene4d, frame_idx: usize) -> (CameraFromWorld, Intrinsics) {
     let camera = scene.cameras.as_ref().and_then(|c| c.get(frame_idx));
     match camera {
         Some(camera) => (camera.world_from_camera.inverse(), camera.intrinsics),
@@ -268,43 +250,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn near_points_come_back_within_a_step_and_far_ones_within_a_share() {
-        let quantiser = Quantiser {
-            centre: DVec3::new(1.0, -2.0, 4.0),
-            scale: 5.0,
-        };
-        for (point, tolerance) in [
-            (Vec3::new(1.0, -2.0, 4.0), 1e-9),
-            (Vec3::new(3.3, 1.7, 8.9), 5.0 / 16383.0),
-            (Vec3::new(-3.9, -6.9, -0.9), 5.0 / 16383.0),
-            (Vec3::new(20.0, 3.0, 40.0), 0.03),
-            (Vec3::new(0.0, 0.0, 200.0), 1.0),
-        ] {
-            let error = (quantiser.decode(quantiser.encode(point)) - point.as_dvec3()).length();
-            assert!(error <= tolerance, "{point}: {error}");
-        }
-    }
-
-    #[test]
-    fn the_ends_of_f32_stay_finite() {
-        let quantiser = Quantiser {
-            centre: DVec3::ZERO,
-            scale: 1.0,
-        };
-        for point in [Vec3::splat(f32::MAX), Vec3::new(-f32::MAX, 0.0, 1.0)] {
-            assert!(quantiser.decode(quantiser.encode(point)).is_finite());
-        }
-    }
-
-    #[test]
-    fn a_quantiser_ignores_what_is_not_finite() {
-        let quantiser = Quantiser::fit(&[f32::NAN, 0.0, 0.0, f32::INFINITY, 1.0, 1.0]);
-        assert_eq!(quantiser.centre, DVec3::ZERO);
-        assert_eq!(quantiser.scale, 1.0);
-        assert_eq!(Quantiser::fit(&[]).scale, 1.0);
-    }
-
-    #[test]
     fn edge_codes_grow_with_the_step() {
         assert_eq!(edge_code(0.0), 0);
         assert_eq!(edge_code(f32::INFINITY), MAX_EDGE_CODE);
@@ -328,6 +273,14 @@ mod tests {
     fn flags_come_apart_as_they_were_put_together() {
         assert_eq!(unpack_flags(pack_flags(31, 15, 127)), [31, 15, 127]);
         assert_eq!(unpack_flags(pack_flags(5, 9, 64)), [5, 9, 64]);
+    }
+
+    #[test]
+    fn attributes_come_apart_as_they_were_put_together() {
+        let vector = Vec3::new(-1.0, 0.5, 0.25);
+        let (dynamic, back) = unpack_attributes(pack_attributes(200, vector));
+        assert_eq!(dynamic, 200);
+        assert!(back.abs_diff_eq(vector, 0.5 / 127.0));
     }
 
     #[test]

@@ -8,10 +8,17 @@ use one4d_engine::scene::Scene4d;
 use super::bounds::{SceneBounds, first_camera};
 use super::eye::Eye;
 use super::frame_data::FrameData;
-use super::options::{Overlay, Palette, ViewOptions};
+use super::frame_gpu::FrameGpu;
+use super::ghosts::{Ghost, MAX_GHOST_POINTS};
+use super::motion_lines;
+use super::options::{Background, Overlay, Palette, ViewOptions};
 use super::orbit::Orbit;
-use super::renderer::{FrameGpu, Picture, PictureEye, Renderer, View};
+use super::renderer::{DrawnFrame, Picture, PictureEye, Renderer};
 use super::scene_lines::{self, Fade, LineInput};
+use super::stats::SceneRanges;
+use super::still_cloud::still_cloud;
+use super::uniforms::place_in_clip;
+use super::view::View;
 
 /// The GPU did not answer for this long: it hangs.
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -119,14 +126,23 @@ pub fn render_with(
     if renderer.fitting_size(size_px) != size_px {
         return Err(RenderError::TooLarge);
     }
-    let frame = FrameGpu::upload(device, queue, &FrameData::encode(scene, frame_idx))
-        .ok_or(RenderError::TooLarge)?;
+    let uploaded = frames_of((device, queue), scene, (frame_idx, &look.options))?;
+    let frames: Vec<DrawnFrame<'_>> = uploaded
+        .iter()
+        .enumerate()
+        .map(|(place, (frame, ghost))| DrawnFrame {
+            frame,
+            weight: ghost.map_or(1.0, |g| g.weight),
+            time: ghost.map(|g| place_in_clip(g.frame_idx, scene.num_frames)),
+            is_ghost: place > 0,
+        })
+        .collect();
     let mut view = renderer.view(size_px);
     let bounds = SceneBounds::of(scene);
     let orbit = Orbit::fit(&bounds, first_camera(scene));
     let eye = look.eye.unwrap_or_else(|| orbit.eye());
     let fade = Fade::under(orbit.target, orbit.distance, bounds.floor_y);
-    let segments = scene_lines::segments(&LineInput {
+    let mut segments = scene_lines::segments(&LineInput {
         scene: Some(scene),
         bounds,
         frame_idx,
@@ -135,6 +151,11 @@ pub fn render_with(
         palette: &look.palette,
         fade,
     });
+    segments.extend(motion_lines::segments(
+        scene,
+        frame_idx,
+        look.options.overlays,
+    ));
     let camera = scene.cameras.as_ref().and_then(|c| c.get(frame_idx));
     let picture = Picture {
         eye: PictureEye {
@@ -144,14 +165,63 @@ pub fn render_with(
         },
         options: &look.options,
         palette: &look.palette,
-        frame: Some(&frame),
+        ranges: &SceneRanges::of(scene),
+        frames: &frames,
         segments: &segments,
         image_plane: camera
             .filter(|_| look.options.overlays.has(Overlay::ImagePlane))
             .map(|c| scene_lines::image_corners(scene, c, scene_lines::frustum_length(&bounds))),
     };
     queue.submit([renderer.record(&mut view, &picture)]);
-    read_picture((device, queue), &view)
+    let image = read_picture((device, queue), &view)?;
+    Ok(if look.options.background == Background::Transparent {
+        straight_alpha(image)
+    } else {
+        image
+    })
+}
+
+/// The frame, its ghosts, then the still parts of the clip, which are no frame.
+fn frames_of(
+    (device, queue): (&wgpu::Device, &wgpu::Queue),
+    scene: &Scene4d,
+    (frame_idx, options): (usize, &ViewOptions),
+) -> Result<Vec<(FrameGpu, Option<Ghost>)>, RenderError> {
+    let limit = MAX_GHOST_POINTS / scene.pixels_per_frame().max(1);
+    let ghosts = options
+        .ghosts
+        .map_or(Vec::new(), |g| g.around(frame_idx, scene.num_frames, limit));
+    let current = Ghost {
+        frame_idx,
+        weight: 1.0,
+    };
+    let upload =
+        |data: &FrameData| FrameGpu::upload(device, queue, data).ok_or(RenderError::TooLarge);
+    let mut out = std::iter::once(current)
+        .chain(ghosts)
+        .map(|ghost| {
+            let data = FrameData::encode(scene, ghost.frame_idx);
+            Ok((upload(&data)?, Some(ghost)))
+        })
+        .collect::<Result<Vec<_>, RenderError>>()?;
+    if options.freeze_static {
+        for chunk in still_cloud(scene, &|| true).unwrap_or_default() {
+            out.push((upload(&chunk.data)?, None));
+        }
+    }
+    Ok(out)
+}
+
+/// Files keep colours that are not multiplied with their opacity.
+fn straight_alpha(mut image: RgbaImage) -> RgbaImage {
+    for pixel in image.pixels_mut() {
+        let alpha = u16::from(pixel.0[3]);
+        for channel in &mut pixel.0[..3] {
+            let scaled = (u16::from(*channel) * 255 + alpha / 2).checked_div(alpha);
+            *channel = scaled.unwrap_or(0).min(255) as u8;
+        }
+    }
+    image
 }
 
 /// Reads a view's picture back.

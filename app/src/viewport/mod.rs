@@ -10,26 +10,48 @@
 
 pub mod bounds;
 mod callback;
+pub mod colour_map;
 pub mod device;
 pub mod eye;
+pub mod filter;
 pub mod frame_data;
+pub mod frame_gpu;
+pub mod ghosts;
 mod gizmo;
 pub mod gpu_data;
 pub mod headless;
+mod look_up;
+pub mod motion_lines;
 pub mod options;
 pub mod orbit;
 pub mod passes;
 pub mod picking;
+mod projection;
+pub mod quantiser;
 pub mod raster;
 pub mod renderer;
+mod residency;
 pub mod scene_lines;
+mod shown;
 mod state;
+pub mod stats;
+pub mod still_cloud;
+pub mod uniforms;
 pub mod upload;
+pub mod view;
 pub mod wgsl;
 mod widget;
+mod wish;
 
 pub use device::{GpuProblem, headless_device, report_problems, wanted_wgpu_setup};
 pub use headless::render_to_image;
-pub use options::{ColourMode, Overlay, Overlays, Palette, PointSize, ViewOptions};
+pub use options::{
+    Background, ClipBox, ColourMap, ColourMode, DrawMode, EyeDome, Ghosts, MaskMode, Overlay,
+    Overlays, Palette, PointSize, ViewOptions,
+};
+pub use orbit::{Axis, Orbit};
+pub use picking::Pick;
+pub use projection::Projection;
 pub use state::ViewportState;
+pub use stats::{FrameStats, SceneRanges};
 pub use widget::{ViewportInput, ViewportResponse, viewport_ui};

@@ -4,44 +4,182 @@ use one4d_engine::scene::validity;
 
 use super::frame_data::{MAX_EDGE_CODE, edge_code};
 
-/// Ceiling of automatic sizes, pixels: beyond it a close-up shows single points.
-const MAX_AUTO_PX: f32 = 16.0;
-
 /// How large points are drawn.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum PointSize {
     /// From the distance to the neighbouring point, times a factor (0.5 to 3): no holes in what the
     /// camera saw face on.
     Auto(f32),
     /// The same for all, 1 to 5 pixels.
     Pixels(u8),
+    /// The same for all, scene units.
+    World(f32),
 }
 
-impl PointSize {
-    /// Factor, fixed size and ceiling as the shader takes them.
-    pub(crate) fn to_uniforms(self) -> [f32; 3] {
-        match self {
-            Self::Auto(factor) => [factor.clamp(0.1, 10.0), 0.0, MAX_AUTO_PX],
-            Self::Pixels(px) => [1.0, f32::from(px.clamp(1, 5)), 5.0],
-        }
-    }
+/// How a frame becomes a picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrawMode {
+    /// Every pixel a point.
+    #[default]
+    Points,
+    /// The frame's grid as a surface, cut where depth steps by more than the edge threshold.
+    Surface,
+    /// Every pixel a point whose colours are averaged where several lie at the same depth.
+    Smooth,
 }
 
 /// Which attribute colours the points; chosen when ids become colours, so a change costs no raster.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ColourMode {
     /// The frame's own colours.
     #[default]
     Rgb,
+    /// z-depth in the frame's own camera.
+    Depth,
+    /// Height above the floor.
+    Height,
+    /// Confidence, 0..1.
+    Confidence,
+    /// Direction of the surface, from neighbouring points.
+    Normal,
+    /// Index of the frame.
+    Frame,
+    /// Direction and length of the scene flow.
+    Flow,
+    /// Probability that a point moves.
+    Mask,
 }
 
 impl ColourMode {
+    /// All modes, in the order of keys 1 to 8.
+    pub const ALL: [Self; 8] = [
+        Self::Rgb,
+        Self::Depth,
+        Self::Height,
+        Self::Confidence,
+        Self::Normal,
+        Self::Frame,
+        Self::Flow,
+        Self::Mask,
+    ];
+
     /// The number that the shader switches on.
     pub(crate) fn code(self) -> u32 {
+        self as u32
+    }
+
+    /// Name for people.
+    pub fn label(self) -> &'static str {
         match self {
-            Self::Rgb => 0,
+            Self::Rgb => "RGB",
+            Self::Depth => "Depth",
+            Self::Height => "Height",
+            Self::Confidence => "Confidence",
+            Self::Normal => "Normal",
+            Self::Frame => "Frame",
+            Self::Flow => "Flow",
+            Self::Mask => "Moving",
         }
     }
+}
+
+/// Scale of colours for depth and height.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ColourMap {
+    /// Rainbow with even steps (Mikhailov 2019).
+    #[default]
+    Turbo,
+    /// Perceptually uniform, blue to yellow.
+    Viridis,
+    /// Perceptually uniform, also for colour-blind people.
+    Cividis,
+    /// Perceptually uniform, black to pale yellow.
+    Magma,
+}
+
+/// Eye-dome lighting (Boucheny 2009): outlines from differences of depth.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct EyeDome {
+    /// Distance of the neighbours looked at, pixels, 1..=4.
+    pub radius_px: f32,
+    /// Darkness of outlines, 0..=2; 1 is usual.
+    pub strength: f32,
+}
+
+impl Default for EyeDome {
+    fn default() -> Self {
+        Self {
+            radius_px: 1.5,
+            strength: 1.0,
+        }
+    }
+}
+
+/// Other frames drawn with the current one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Ghosts {
+    /// Frames before the current one, 0 = none.
+    pub back: usize,
+    /// Frames after the current one.
+    pub forward: usize,
+    /// Every stride-th frame, 1 or more.
+    pub stride: usize,
+    /// Older ghosts are fainter.
+    pub fade: bool,
+}
+
+/// What the dynamic mask does to points.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MaskMode {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Moving points are tinted with the accent at 45 %.
+    Tint,
+    /// Only moving points are drawn.
+    OnlyMoving,
+    /// Only still points are drawn.
+    OnlyStill,
+}
+
+/// A box outside of which nothing is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+pub struct ClipBox {
+    /// Middle, world.
+    pub centre: [f64; 3],
+    /// Half sides along the box's own axes, scene units, positive.
+    pub half: [f64; 3],
+    /// Turn about the world's y axis, radians.
+    pub yaw_rad: f64,
+}
+
+impl ClipBox {
+    /// Whether a point of the world lies inside.
+    pub fn contains(&self, point_in_world: glam::DVec3) -> bool {
+        let turn = glam::DMat3::from_rotation_y(-self.yaw_rad);
+        let local = turn * (point_in_world - glam::DVec3::from_array(self.centre));
+        local.abs().cmple(glam::DVec3::from_array(self.half)).all()
+    }
+}
+
+/// What lies behind everything.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Background {
+    /// The theme's canvas.
+    #[default]
+    Canvas,
+    /// Black.
+    Black,
+    /// White.
+    White,
+    /// Nothing: pictures keep an alpha channel.
+    Transparent,
 }
 
 /// Something drawn besides the points.
@@ -57,16 +195,22 @@ pub enum Overlay {
     Grid,
     /// The axes of the world at its origin, and the cube of axes in the corner.
     Axes,
+    /// Arrows of the scene flow of the current frame.
+    FlowArrows,
+    /// Paths of points over the frames around the current one.
+    Tracks,
 }
 
 impl Overlay {
     /// All overlays, in the order of a menu.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Frustums,
         Self::ImagePlane,
         Self::Trajectory,
         Self::Grid,
         Self::Axes,
+        Self::FlowArrows,
+        Self::Tracks,
     ];
 
     /// Name for people.
@@ -77,17 +221,21 @@ impl Overlay {
             Self::Trajectory => "Camera path",
             Self::Grid => "Grid",
             Self::Axes => "Axes",
+            Self::FlowArrows => "Flow arrows",
+            Self::Tracks => "Tracks",
         }
     }
 }
 
 /// A set of overlays.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Overlays(u8);
 
 impl Overlays {
     /// Every overlay.
-    pub const ALL: Self = Self(0b1_1111);
+    pub const ALL: Self = Self(0b111_1111);
+    /// What a scene opens with: everything but flow and tracks.
+    pub const USUAL: Self = Self(0b1_1111);
     /// Points only.
     pub const NONE: Self = Self(0);
 
@@ -104,8 +252,11 @@ impl Overlays {
 }
 
 /// What a view shows and how.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct ViewOptions {
+    /// Points, surface or blended points.
+    pub draw: DrawMode,
     /// Size of points.
     pub point_size: PointSize,
     /// Points whose depth steps by more than this share towards a neighbour are hidden (flying
@@ -113,20 +264,48 @@ pub struct ViewOptions {
     pub edge_threshold: Option<f32>,
     /// Bits of [`validity`] that a point must have.
     pub required_valid: u8,
+    /// Points of less confidence are hidden, 0..1; 0 shows all.
+    pub min_confidence: f32,
+    /// What the dynamic mask does.
+    pub mask: MaskMode,
+    /// Nothing is drawn outside of it.
+    pub clip_box: Option<ClipBox>,
     /// Which attribute colours the points.
     pub colour: ColourMode,
+    /// Scale of colours for depth and height.
+    pub colour_map: ColourMap,
+    /// Range of the scale of colours, in units of the attribute; `None` takes that of the scene.
+    pub colour_range: Option<[f32; 2]>,
+    /// Outlines from depth.
+    pub eye_dome: Option<EyeDome>,
+    /// Other frames drawn with the current one.
+    pub ghosts: Option<Ghosts>,
+    /// The still parts of the whole clip are drawn with every frame.
+    pub freeze_static: bool,
     /// What is drawn besides the points.
     pub overlays: Overlays,
+    /// What lies behind everything.
+    pub background: Background,
 }
 
 impl Default for ViewOptions {
     fn default() -> Self {
         Self {
+            draw: DrawMode::Points,
             point_size: PointSize::Auto(1.0),
             edge_threshold: Some(0.1),
             required_valid: validity::FINITE | validity::NOT_EDGE | validity::NOT_CLIPPED,
+            min_confidence: 0.0,
+            mask: MaskMode::Off,
+            clip_box: None,
             colour: ColourMode::Rgb,
-            overlays: Overlays::ALL,
+            colour_map: ColourMap::Turbo,
+            colour_range: None,
+            eye_dome: Some(EyeDome::default()),
+            ghosts: None,
+            freeze_static: false,
+            overlays: Overlays::USUAL,
+            background: Background::Canvas,
         }
     }
 }
@@ -198,7 +377,7 @@ mod tests {
             let without = Overlays::ALL.with(overlay, false);
             assert!(!without.has(overlay));
             assert_eq!(without.with(overlay, true), Overlays::ALL);
-            assert_eq!(Overlay::ALL.iter().filter(|o| without.has(**o)).count(), 4);
+            assert_eq!(Overlay::ALL.iter().filter(|o| without.has(**o)).count(), 6);
         }
     }
 

@@ -1,6 +1,6 @@
-//! Eye controls as pure state: orbit, pan, dolly, fly, focus. Up is world -y.
+//! Eye controls as pure state: orbit, pan, dolly, fly, focus. Up is world -y until levelled.
 
-use glam::{DMat3, DVec2, DVec3};
+use glam::{DMat3, DQuat, DVec2, DVec3};
 
 use super::bounds::SceneBounds;
 use super::eye::{Eye, Lens};
@@ -27,6 +27,10 @@ pub struct Orbit {
     pub pitch_rad: f64,
     /// Angle across the shorter side of the picture, radians.
     pub field_of_view_rad: f64,
+    /// Parallel rays; the picture shows as much of the target's plane as with a lens.
+    pub orthographic: bool,
+    /// Up in the world, unit length.
+    pub up: DVec3,
 }
 
 impl Default for Orbit {
@@ -37,6 +41,8 @@ impl Default for Orbit {
             yaw_rad: 0.4,
             pitch_rad: 0.35,
             field_of_view_rad: FIELD_OF_VIEW_RAD,
+            orthographic: false,
+            up: DVec3::NEG_Y,
         }
     }
 }
@@ -69,15 +75,35 @@ impl Orbit {
             distance: reach * 1.02 / (0.5 * FIELD_OF_VIEW_RAD).sin(),
             yaw_rad: facing_rad - 0.42,
             pitch_rad: 0.34,
-            field_of_view_rad: FIELD_OF_VIEW_RAD,
+            ..Self::default()
         }
+    }
+
+    /// Level axes (x right, y down, z forward, at yaw 0) to world axes.
+    fn world_from_level(&self) -> DMat3 {
+        DMat3::from_quat(DQuat::from_rotation_arc(DVec3::NEG_Y, self.up))
     }
 
     /// Target to eye, unit length.
     fn outward(&self) -> DVec3 {
         let (sin_yaw, cos_yaw) = self.yaw_rad.sin_cos();
         let (sin_pitch, cos_pitch) = self.pitch_rad.sin_cos();
-        DVec3::new(sin_yaw * cos_pitch, -sin_pitch, -cos_yaw * cos_pitch)
+        self.world_from_level() * DVec3::new(sin_yaw * cos_pitch, -sin_pitch, -cos_yaw * cos_pitch)
+    }
+
+    /// Another lens; the target's plane keeps its size on the picture.
+    pub fn with_field_of_view(&self, angle_rad: f64) -> Self {
+        let angle_rad = angle_rad.clamp(0.05, 2.6);
+        Self {
+            field_of_view_rad: angle_rad,
+            distance: 0.5 * self.span() / (0.5 * angle_rad).tan(),
+            ..*self
+        }
+    }
+
+    /// Scene units across the shorter side of the picture, in the target's plane.
+    pub fn span(&self) -> f64 {
+        2.0 * self.distance * (0.5 * self.field_of_view_rad).tan()
     }
 
     /// The eye in the world.
@@ -88,29 +114,44 @@ impl Orbit {
     /// The eye as the renderer takes it.
     pub fn eye(&self) -> Eye {
         let back = self.outward();
-        let right = DVec3::new(self.yaw_rad.cos(), 0.0, self.yaw_rad.sin());
+        let right =
+            self.world_from_level() * DVec3::new(self.yaw_rad.cos(), 0.0, self.yaw_rad.sin());
         let up = back.cross(right);
         Eye {
             view_from_world: DMat3::from_cols(right, up, back).transpose(),
             position: self.position(),
-            lens: Lens::FieldOfView(self.field_of_view_rad),
+            lens: if self.orthographic {
+                Lens::Orthographic(self.span())
+            } else {
+                Lens::FieldOfView(self.field_of_view_rad)
+            },
         }
     }
 
     /// The orbit whose eye stands and looks as `eye` does, its target at `distance`; roll is lost.
     pub fn from_eye(eye: &Eye, distance: f64) -> Self {
-        let forward = eye.forward();
-        let orbit = Self {
-            target: eye.position + forward * distance,
+        Self::default().placed_at(eye, distance)
+    }
+
+    /// The same up and lens, standing and looking as `eye` does, the target at `distance`.
+    pub fn placed_at(&self, eye: &Eye, distance: f64) -> Self {
+        let forward = self.world_from_level().transpose() * eye.forward();
+        let pitch_rad = forward.y.clamp(-1.0, 1.0).asin();
+        Self {
+            target: eye.position + eye.forward() * distance,
             distance,
             yaw_rad: (-forward.x).atan2(forward.z),
-            pitch_rad: forward.y.clamp(-1.0, 1.0).asin(),
-            field_of_view_rad: FIELD_OF_VIEW_RAD,
-        };
-        Self {
-            pitch_rad: orbit.pitch_rad.clamp(-MAX_PITCH_RAD, MAX_PITCH_RAD),
-            ..orbit
+            pitch_rad: pitch_rad.clamp(-MAX_PITCH_RAD, MAX_PITCH_RAD),
+            ..*self
         }
+    }
+
+    /// The same eye and target with another up; the horizon turns, what is looked at stays.
+    pub fn levelled(&self, up: DVec3) -> Self {
+        let Some(up) = up.try_normalize() else {
+            return *self;
+        };
+        Self { up, ..*self }.placed_at(&self.eye(), self.distance)
     }
 
     /// Circles the target by a drag in points.
@@ -130,7 +171,7 @@ impl Orbit {
     /// Moves eye and target so that what lies in the target's plane follows the pointer.
     pub fn pan(&mut self, drag_px: DVec2, size_px: [u32; 2]) {
         let eye = self.eye();
-        let units_per_px = self.distance / eye.intrinsics(size_px).fx_px;
+        let units_per_px = self.span() / f64::from(size_px[0].min(size_px[1]).max(1));
         self.target += (eye.up() * drag_px.y - eye.right() * drag_px.x) * units_per_px;
     }
 
@@ -184,6 +225,8 @@ impl Orbit {
             yaw_rad: wrap(from.yaw_rad + wrap(to.yaw_rad - from.yaw_rad) * t),
             pitch_rad: mix(from.pitch_rad, to.pitch_rad),
             field_of_view_rad: mix(from.field_of_view_rad, to.field_of_view_rad),
+            orthographic: to.orthographic,
+            up: from.up.lerp(to.up, t).try_normalize().unwrap_or(to.up),
         }
     }
 }
@@ -341,6 +384,32 @@ mod tests {
                 "{at}"
             );
         }
+    }
+
+    #[test]
+    fn a_levelled_eye_keeps_its_place_and_stands_upright() {
+        let orbit = Orbit::default();
+        let up = DVec3::new(0.3, -1.0, 0.2).normalize();
+        let level = orbit.levelled(up);
+        assert!(close(level.position(), orbit.position()));
+        assert!(close(level.eye().forward(), orbit.eye().forward()));
+        assert!(level.eye().right().dot(up).abs() < 1e-9, "no roll");
+        assert!(level.eye().up().dot(up) > 0.0);
+        assert!(close(
+            level.levelled(DVec3::NEG_Y).position(),
+            orbit.position()
+        ));
+        assert_eq!(orbit.levelled(DVec3::ZERO), orbit);
+    }
+
+    #[test]
+    fn the_span_is_what_the_lens_sees_in_the_targets_plane() {
+        let orbit = Orbit::default();
+        let edge = orbit.target + orbit.eye().up() * (0.5 * orbit.span());
+        let at = orbit.eye().project(edge, SIZE).unwrap();
+        assert!(at.y.abs() < 1e-6, "{at}");
+        let wide = orbit.with_field_of_view(1.4);
+        assert!((wide.span() - orbit.span()).abs() < 1e-9);
     }
 
     #[test]

@@ -66,12 +66,6 @@ impl IdLayout {
     }
 }
 
-/// Distance along the view axis from the depth word of the visibility buffer; `None` where nothing
-/// was drawn.
-pub fn distance_from_depth_bits(depth_bits: u32, near: f64) -> Option<f64> {
-    (depth_bits != 0).then(|| near / f64::from(f32::from_bits(depth_bits)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,13 +96,5 @@ mod tests {
         assert_eq!(layout.unpack(id).frame, 2);
         assert!(IdLayout::for_pixels(20_000 * 20_000).is_none());
         assert!(IdLayout::for_pixels(1 << 26).is_some());
-    }
-
-    #[test]
-    fn depth_words_give_back_the_distance() {
-        let bits = (0.01_f32 / 4.0).to_bits();
-        let distance = distance_from_depth_bits(bits, 0.01).unwrap();
-        assert!((distance - 4.0).abs() < 1e-5);
-        assert!(distance_from_depth_bits(0, 0.01).is_none());
     }
 }

@@ -2,8 +2,9 @@
 
 use glam::{IVec2, Mat4, Vec2, Vec3, Vec4};
 
-use super::frame_data::{FrameData, Quantiser, unpack_flags};
+use super::frame_data::{FrameData, unpack_attributes, unpack_flags};
 use super::gpu_data::PointUniforms;
+use super::quantiser::Quantiser;
 
 struct Splat {
     centre: Vec2,
@@ -21,7 +22,7 @@ pub fn rasterize(frame: &FrameData, uniforms: &PointUniforms) -> Vec<u64> {
     for row in (0..frame.height).step_by(stride) {
         for column in (0..frame.width).step_by(stride) {
             let pixel = row * frame.width + column;
-            if let Some(splat) = splat_of(frame.positions[pixel], pixel as u32, uniforms) {
+            if let Some(splat) = splat_of(frame, pixel, uniforms) {
                 draw(&splat, uniforms, &mut visibility);
             }
         }
@@ -29,15 +30,56 @@ pub fn rasterize(frame: &FrameData, uniforms: &PointUniforms) -> Vec<u64> {
     visibility
 }
 
-fn splat_of([x, y, z, w]: [u16; 4], pixel: u32, uniforms: &PointUniforms) -> Option<Splat> {
-    let [valid, slope, edge] = unpack_flags(w).map(u32::from);
+/// Permuted congruential generator (O'Neill 2014), one round.
+fn hash(value: u32) -> u32 {
+    let state = value.wrapping_mul(747_796_405).wrapping_add(2_891_336_453);
+    let word = ((state >> ((state >> 28) + 4)) ^ state).wrapping_mul(277_803_737);
+    (word >> 22) ^ word
+}
+
+/// Whether the filter in the uniforms lets a point through.
+pub(crate) fn is_kept(frame: &FrameData, pixel: usize, uniforms: &PointUniforms) -> bool {
+    let [x, y, z, w] = frame.positions[pixel];
+    let [valid, _, edge] = unpack_flags(w).map(u32::from);
     let required = uniforms.required_valid;
     if valid & required != required || edge > uniforms.max_edge {
+        return false;
+    }
+    if u32::from(frame.colours[pixel][3]) < uniforms.min_confidence {
+        return false;
+    }
+    if let (Some(attributes), true) = (&frame.attributes, uniforms.mask != 0) {
+        let moves = unpack_attributes(attributes[pixel]).0 >= 128;
+        if moves != (uniforms.mask == 1) {
+            return false;
+        }
+    }
+    if hash(pixel as u32) > uniforms.max_hash {
+        return false;
+    }
+    let box_from_unit = Mat4::from_cols_array_2d(&uniforms.box_from_unit);
+    let unit = Quantiser::unit([x, y, z]).extend(1.0);
+    uniforms.has_box == 0
+        || (box_from_unit * unit)
+            .truncate()
+            .abs()
+            .cmple(Vec3::ONE)
+            .all()
+}
+
+fn in_view(clip: Vec4) -> bool {
+    clip.w > 0.0 && clip.z <= clip.w
+}
+
+fn splat_of(frame: &FrameData, pixel: usize, uniforms: &PointUniforms) -> Option<Splat> {
+    if !is_kept(frame, pixel, uniforms) {
         return None;
     }
+    let [x, y, z, w] = frame.positions[pixel];
+    let slope = u32::from(unpack_flags(w)[1]);
     let unit = Quantiser::unit([x, y, z]).extend(1.0);
     let clip = Mat4::from_cols_array_2d(&uniforms.clip_from_unit) * unit;
-    if clip.w < uniforms.near {
+    if !in_view(clip) {
         return None;
     }
     let size = Vec2::from_array(uniforms.size_px.map(|n| n as f32));
@@ -47,7 +89,9 @@ fn splat_of([x, y, z, w]: [u16; 4], pixel: u32, uniforms: &PointUniforms) -> Opt
     if (corner + extent).cmple(Vec2::ZERO).any() || corner.cmpge(size).any() {
         return None;
     }
-    let depth = (uniforms.near / clip.w).to_bits();
+    let [share, offset] = uniforms.setback;
+    let depth = clip.z / clip.w;
+    let depth = (depth - (share * depth + offset)).max(1e-12).to_bits();
     Some(Splat {
         centre,
         low: corner.max(Vec2::ZERO).as_ivec2(),
@@ -57,7 +101,7 @@ fn splat_of([x, y, z, w]: [u16; 4], pixel: u32, uniforms: &PointUniforms) -> Opt
         } else {
             Vec2::ZERO
         },
-        word: (u64::from(depth) << 32) | u64::from(uniforms.id_base | pixel),
+        word: (u64::from(depth) << 32) | u64::from(uniforms.id_base | pixel as u32),
     })
 }
 
@@ -69,6 +113,10 @@ fn footprint_px(unit: Vec4, clip: Vec4, (slope, uniforms): (u32, &PointUniforms)
     if uniforms.fixed_px > 0.0 {
         return Vec2::splat(uniforms.fixed_px);
     }
+    if uniforms.world_px > 0.0 {
+        let px = (uniforms.world_px / clip.w + 0.5).floor();
+        return Vec2::splat(px.clamp(1.0, uniforms.max_px));
+    }
     let stride = uniforms.stride as f32;
     let spacing = Vec4::from_array(uniforms.spacing_from_unit).dot(unit);
     let mut px = Vec2::splat(spacing * uniforms.spacing_to_px * stride / clip.w);
@@ -78,7 +126,7 @@ fn footprint_px(unit: Vec4, clip: Vec4, (slope, uniforms): (u32, &PointUniforms)
             * (stretch * stride / uniforms.source_focal_px);
         let clip_from_unit = Mat4::from_cols_array_2d(&uniforms.clip_from_unit);
         let moved = clip + clip_from_unit * step.extend(0.0);
-        if moved.w > uniforms.near {
+        if in_view(moved) {
             let size = Vec2::from_array(uniforms.size_px.map(|n| n as f32));
             let shift = screen_px(moved, size) - screen_px(clip, size);
             px += 0.8 * shift.abs();
@@ -91,7 +139,7 @@ fn footprint_px(unit: Vec4, clip: Vec4, (slope, uniforms): (u32, &PointUniforms)
 }
 
 fn is_round(extent: Vec2, uniforms: &PointUniforms) -> bool {
-    if uniforms.fixed_px > 0.0 {
+    if uniforms.fixed_px > 0.0 || uniforms.world_px > 0.0 {
         extent.x > 2.0
     } else {
         extent.cmpgt(Vec2::splat(6.0)).all()
@@ -112,28 +160,29 @@ fn draw(splat: &Splat, uniforms: &PointUniforms, visibility: &mut [u64]) {
 
 #[cfg(test)]
 mod tests {
+    use bytemuck::Zeroable as _;
     use glam::DVec3;
 
     use super::*;
 
     fn uniforms() -> PointUniforms {
+        let mut clip_from_unit = Mat4::IDENTITY;
+        // Every depth is a half.
+        clip_from_unit.w_axis.z = 0.5;
         PointUniforms {
-            clip_from_unit: Mat4::IDENTITY.to_cols_array_2d(),
-            spacing_from_unit: [0.0; 4],
-            camera_in_unit: [0.0; 3],
-            eye_in_unit: [0.0; 3],
+            clip_from_unit: clip_from_unit.to_cols_array_2d(),
             source_focal_px: 1.0,
             closing: 1.0,
             grid: [1, 1],
             size_px: [8, 8],
-            id_base: 0,
             stride: 1,
             required_valid: 1,
             max_edge: 127,
+            max_hash: u32::MAX,
             spacing_to_px: 1.0,
             fixed_px: 1.0,
             max_px: 5.0,
-            near: 0.5,
+            ..PointUniforms::zeroed()
         }
     }
 
@@ -147,7 +196,11 @@ mod tests {
             },
             positions: vec![[32767, 32767, 32767, u16::from(flags)]],
             colours: vec![[255; 4]],
+            attributes: None,
+            flow_scale: 1.0,
+            is_grid: true,
             spacing_from_world: (DVec3::ZERO, 0.0),
+            depth_from_world: (DVec3::ZERO, 0.0),
             camera_centre: DVec3::ZERO,
             focal_px: 1.0,
         }
@@ -178,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_points_depth_is_near_over_distance() {
+    fn a_points_depth_is_z_over_w() {
         let words = rasterize(&frame(1), &uniforms());
         let depths: Vec<f32> = words
             .iter()

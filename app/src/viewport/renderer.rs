@@ -1,86 +1,32 @@
-//! From a frame on the GPU and an eye to a picture: the passes and their order.
+//! From frames on the GPU and an eye to a picture: the passes and their order.
 //!
 //! ```text
-//! positions -> points (compute) -> visibility buffer: depth | id, 64 bits a pixel
-//!   visibility + colours -> resolve (compute) -> picture
-//!   visibility           -> image plane, lines -> picture, hidden by the cloud
+//! frames -> points (compute) -> visibility buffer: depth | id, 64 bits a pixel
+//! frames -> surface (compute, large triangles by the hardware) -> the same
+//!   visibility + frames -> smooth (compute) -> sums of colours
+//!   visibility + frames -> resolve (compute) -> picture
+//!   visibility          -> image plane, lines -> picture, hidden by the cloud
 //! picture -> composite -> the window's own pass
 //! ```
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use glam::DVec3;
-use one4d_engine::scene::validity;
 
 use super::eye::Eye;
-use super::frame_data::{FrameData, Quantiser};
-use super::gpu_data::{EyeUniforms, ImagePlaneUniforms, PointUniforms, ResolveUniforms, Segment};
-use super::options::{Palette, ViewOptions};
-use super::passes::image_plane::{ImagePlaneData, ImagePlanePass};
-use super::passes::lines::{LinesData, LinesPass};
-use super::passes::points::{PointsData, PointsPass, RasterPath};
-use super::passes::resolve::{ResolveData, ResolvePass};
-use super::passes::{DEPTH_FORMAT, PICTURE_FORMAT};
-use super::picking::IdLayout;
+use super::frame_gpu::FrameGpu;
+use super::gpu_data::{FrameLook, ImagePlaneUniforms, Segment};
+use super::options::{DrawMode, Palette, ViewOptions};
+use super::passes::FrameBindings;
+use super::passes::image_plane::ImagePlanePass;
+use super::passes::lines::LinesPass;
+use super::passes::points::{PointsPass, RasterPath};
+use super::passes::resolve::{ResolveData, ResolvePass, ResolveTargets};
+use super::passes::shading::Shading;
+use super::passes::smooth::{SmoothPass, SmoothTargets};
+use super::passes::surface::{SurfacePass, SurfaceTargets};
 use super::scene_lines::Fade;
-
-/// Lines behind the cloud show through by this much.
-const XRAY: f32 = 0.22;
-/// Frames are thinned while their points lie closer than this on the picture.
-const LOD_SPACING_PX: f64 = 0.7;
-
-/// A frame on the GPU.
-pub struct FrameGpu {
-    /// Columns and rows.
-    pub grid: [u32; 2],
-    /// Tells uploads apart: no two frames ever have the same.
-    pub serial: u64,
-    quantiser: Quantiser,
-    spacing_from_unit: [f32; 4],
-    camera_centre: DVec3,
-    source_focal_px: f32,
-    id_layout: IdLayout,
-    positions: wgpu::Buffer,
-    colours: wgpu::Buffer,
-}
-
-impl FrameGpu {
-    /// Uploads a frame; `None` if it has more pixels than an id can hold. The copies run with the
-    /// queue's next submission.
-    pub fn upload(device: &wgpu::Device, queue: &wgpu::Queue, frame: &FrameData) -> Option<Self> {
-        static SERIAL: AtomicU64 = AtomicU64::new(1);
-        let id_layout = IdLayout::for_pixels(frame.width * frame.height)?;
-        let buffer = |label, contents: &[u8]| {
-            let buffer = device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size: contents.len() as u64,
-                usage: wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            });
-            queue.write_buffer(&buffer, 0, contents);
-            buffer
-        };
-        Some(Self {
-            grid: [frame.width as u32, frame.height as u32],
-            serial: SERIAL.fetch_add(1, Ordering::Relaxed),
-            quantiser: frame.quantiser,
-            spacing_from_unit: frame.spacing_from_unit(),
-            camera_centre: frame.camera_centre,
-            source_focal_px: frame.focal_px,
-            id_layout,
-            positions: buffer(
-                "FrameGpu::positions",
-                bytemuck::cast_slice(&frame.positions),
-            ),
-            colours: buffer("FrameGpu::colours", bytemuck::cast_slice(&frame.colours)),
-        })
-    }
-
-    /// How this frame's ids are laid out.
-    pub fn id_layout(&self) -> IdLayout {
-        self.id_layout
-    }
-}
+use super::stats::SceneRanges;
+use super::uniforms::{draws_surface, eye_uniforms, frame_look, look_uniforms, point_uniforms};
+use super::view::{RasterKey, SUM_BYTES, Slot, Targets, View};
 
 /// The eye of a picture, with what depends on the scene.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -93,6 +39,31 @@ pub struct PictureEye {
     pub fade: Fade,
 }
 
+/// A frame on a picture.
+#[derive(Clone, Copy)]
+pub struct DrawnFrame<'a> {
+    /// Its points.
+    pub frame: &'a FrameGpu,
+    /// Share of its points that is drawn, 0..1; 1 for the current frame.
+    pub weight: f32,
+    /// Place in the clip, 0..1; `None` for what belongs to no frame.
+    pub time: Option<f32>,
+    /// Drawn besides the current frame: as points even where that one is a surface.
+    pub is_ghost: bool,
+}
+
+impl<'a> DrawnFrame<'a> {
+    /// A frame drawn whole.
+    pub fn whole(frame: &'a FrameGpu) -> Self {
+        Self {
+            frame,
+            weight: 1.0,
+            time: Some(0.0),
+            is_ghost: false,
+        }
+    }
+}
+
 /// Everything on one picture.
 #[derive(Clone, Copy)]
 pub struct Picture<'a> {
@@ -102,29 +73,15 @@ pub struct Picture<'a> {
     pub options: &'a ViewOptions,
     /// In which colours.
     pub palette: &'a Palette,
-    /// The frame whose points are drawn.
-    pub frame: Option<&'a FrameGpu>,
+    /// Ranges of the scales of colours.
+    pub ranges: &'a SceneRanges,
+    /// The frames whose points are drawn, the current one first; of one clip, so that their ids
+    /// have one layout. Frames beyond what an id can tell apart are left out.
+    pub frames: &'a [DrawnFrame<'a>],
     /// Line work.
     pub segments: &'a [Segment],
-    /// Corners of the image plane, where the frame's picture is shown.
+    /// Corners of the image plane, where the current frame's picture is shown.
     pub image_plane: Option<[DVec3; 4]>,
-}
-
-/// Targets and uniforms of one view of one size.
-pub struct View {
-    /// Pixels.
-    pub size_px: [u32; 2],
-    /// `depth << 32 | id` a pixel, row-major; zero where nothing was drawn.
-    pub visibility: wgpu::Buffer,
-    /// The finished picture.
-    pub picture: wgpu::Texture,
-    pub(crate) picture_target: wgpu::TextureView,
-    depth_target: wgpu::TextureView,
-    eye: wgpu::Buffer,
-    points: PointsData,
-    resolve: ResolveData,
-    lines: LinesData,
-    image_plane: ImagePlaneData,
 }
 
 /// The passes, compiled once.
@@ -132,10 +89,13 @@ pub struct Renderer {
     device: wgpu::Device,
     queue: wgpu::Queue,
     points: PointsPass,
+    surface: SurfacePass,
+    smooth: SmoothPass,
     resolve: ResolvePass,
     lines: LinesPass,
     image_plane: ImagePlanePass,
-    no_colours: wgpu::Buffer,
+    /// Bound where a frame lacks something.
+    nothing: wgpu::Buffer,
 }
 
 impl Renderer {
@@ -148,12 +108,14 @@ impl Renderer {
     pub fn with_path(device: &wgpu::Device, queue: &wgpu::Queue, path: RasterPath) -> Self {
         Self {
             points: PointsPass::new(device, path),
+            surface: SurfacePass::new(device, path),
+            smooth: SmoothPass::new(device),
             resolve: ResolvePass::new(device),
             lines: LinesPass::new(device),
             image_plane: ImagePlanePass::new(device),
-            no_colours: device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("Renderer::no_colours"),
-                size: 4,
+            nothing: device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some("Renderer::nothing"),
+                size: 16,
                 usage: wgpu::BufferUsages::STORAGE,
                 mapped_at_creation: false,
             }),
@@ -166,7 +128,10 @@ impl Renderer {
     pub fn fitting_size(&self, wanted_px: [u32; 2]) -> [u32; 2] {
         let limits = self.device.limits();
         let wanted = wanted_px.map(|n| f64::from(n.max(1)));
-        let most_pixels = limits.max_storage_buffer_binding_size as f64 / 8.0;
+        let most_bytes = limits
+            .max_storage_buffer_binding_size
+            .min(limits.max_buffer_size);
+        let most_pixels = (most_bytes / SUM_BYTES) as f64;
         let side = f64::from(limits.max_texture_dimension_2d);
         let scale = (most_pixels / (wanted[0] * wanted[1]))
             .sqrt()
@@ -178,104 +143,207 @@ impl Renderer {
     /// Makes the targets of a view; `size_px` as [`Renderer::fitting_size`] gives it.
     pub fn view(&self, size_px: [u32; 2]) -> View {
         let device = &self.device;
-        let visibility = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("View::visibility"),
-            size: u64::from(size_px[0]) * u64::from(size_px[1]) * 8,
-            usage: wgpu::BufferUsages::STORAGE
-                | wgpu::BufferUsages::COPY_DST
-                | wgpu::BufferUsages::COPY_SRC,
-            mapped_at_creation: false,
-        });
-        let picture = target(
-            device,
-            ("View::picture", size_px),
-            PICTURE_FORMAT,
-            wgpu::TextureUsages::STORAGE_BINDING
-                | wgpu::TextureUsages::TEXTURE_BINDING
-                | wgpu::TextureUsages::RENDER_ATTACHMENT
-                | wgpu::TextureUsages::COPY_SRC,
-        );
-        let depth = target(
-            device,
-            ("View::depth", size_px),
-            DEPTH_FORMAT,
-            wgpu::TextureUsages::RENDER_ATTACHMENT,
-        );
-        let picture_target = picture.create_view(&wgpu::TextureViewDescriptor::default());
-        let eye = device.create_buffer(&wgpu::BufferDescriptor {
-            label: Some("View::eye"),
-            size: size_of::<EyeUniforms>() as u64,
-            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
-            mapped_at_creation: false,
-        });
+        let targets = Targets::new(device, size_px);
+        let shared = [&targets.eye, &targets.visibility];
+        let whole = wgpu::TextureViewDescriptor::default();
         View {
             size_px,
-            points: PointsPass::data(device),
-            resolve: self.resolve.data(device, &visibility, &picture_target),
-            lines: self.lines.data(device, [&eye, &visibility]),
-            image_plane: self.image_plane.data(device, [&eye, &visibility]),
-            depth_target: depth.create_view(&wgpu::TextureViewDescriptor::default()),
-            visibility,
-            picture,
-            picture_target,
-            eye,
+            rasters: 0,
+            slots: Vec::new(),
+            resolve: ResolveData::new(device),
+            lines: self.lines.data(device, shared),
+            image_plane: self.image_plane.data(device, shared),
+            picture_target: targets.picture.create_view(&whole),
+            depth_target: targets.depth.create_view(&whole),
+            visibility: targets.visibility,
+            picture: targets.picture,
+            eye: targets.eye,
+            surface: None,
+            sums: None,
+            rastered: None,
         }
     }
 
-    /// Records a picture into a view's targets.
+    /// Records a picture into a view's targets. Frames are rasterised only if something changed
+    /// that ids or depths depend on; the commands must therefore be submitted.
     pub fn record(&self, view: &mut View, picture: &Picture<'_>) -> wgpu::CommandBuffer {
-        self.upload(view, picture);
+        let key = RasterKey::of(picture);
+        let fresh = view.rastered.as_ref() != Some(&key);
+        let frames = self.upload(view, picture);
         let mut encoder = self
             .device
             .create_command_encoder(&wgpu::CommandEncoderDescriptor {
                 label: Some("Renderer::record"),
             });
-        encoder.clear_buffer(&view.visibility, 0, None);
-        self.compute(&mut encoder, view, picture);
+        if fresh {
+            encoder.clear_buffer(&view.visibility, 0, None);
+            self.raster(&mut encoder, view, (frames, picture.options));
+            view.rastered = Some(key);
+            view.rasters += 1;
+        }
+        let shading = Shading::of(picture.options);
+        if picture.options.draw == DrawMode::Smooth {
+            self.blend(&mut encoder, view, (frames, shading));
+        }
+        self.shade(&mut encoder, view, (frames, shading));
         if !picture.segments.is_empty() || picture.image_plane.is_some() {
             self.overlay(&mut encoder, view, picture);
         }
         encoder.finish()
     }
 
-    fn upload(&self, view: &mut View, picture: &Picture<'_>) {
+    /// Writes every uniform; returns the frames that ids can tell apart.
+    fn upload<'a>(&self, view: &mut View, picture: &Picture<'a>) -> &'a [DrawnFrame<'a>] {
         let eye = eye_uniforms(&picture.eye, view.size_px);
         self.queue
             .write_buffer(&view.eye, 0, bytemuck::bytes_of(&eye));
-        if let Some(frame) = picture.frame {
-            let points = point_uniforms(frame, &picture.eye, picture.options, view.size_px);
-            PointsPass::upload(&self.queue, &mut view.points, &points);
+        let mut count = 0;
+        for drawn in picture.frames {
+            let Some(id_base) = drawn.frame.id_layout().base(0, count as u32) else {
+                break;
+            };
+            if view.slots.len() == count {
+                view.slots.push(Slot::new(&self.device));
+            }
+            let points =
+                point_uniforms(drawn, id_base, &picture.eye, picture.options, view.size_px);
+            let slot = &mut view.slots[count];
+            slot.points.upload(&self.queue, &points);
+            let look = frame_look(drawn, (id_base, count == 0), picture.ranges);
+            self.queue
+                .write_buffer(&slot.look, 0, bytemuck::bytes_of(&look));
+            count += 1;
         }
-        let resolve = resolve_uniforms(picture, view.size_px);
-        ResolvePass::upload(&self.queue, &mut view.resolve, &resolve);
+        if count == 0 {
+            self.upload_empty(view);
+        }
+        let look = look_uniforms(
+            picture.options,
+            picture.palette,
+            picture.ranges,
+            &picture.eye,
+            view.size_px,
+        );
+        view.resolve.upload(&self.queue, &look);
         LinesPass::upload(&self.device, &self.queue, &mut view.lines, picture.segments);
-        if let (Some(corners), Some(frame)) = (picture.image_plane, picture.frame) {
+        if let (Some(corners), Some(drawn)) = (picture.image_plane, picture.frames.first()) {
             let plane = ImagePlaneUniforms {
                 corners: corners.map(|c| c.extend(1.0).as_vec4().to_array()),
-                grid: frame.grid,
+                grid: drawn.frame.grid,
                 alpha: 1.0,
                 padding: 0.0,
             };
             ImagePlanePass::upload(&self.queue, &view.image_plane, &plane);
         }
+        &picture.frames[..count]
     }
 
-    fn compute(&self, encoder: &mut wgpu::CommandEncoder, view: &View, picture: &Picture<'_>) {
-        let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
-            label: Some("Renderer::compute"),
-            timestamp_writes: None,
-        });
-        let colours = match picture.frame {
-            Some(frame) => {
-                let buffers = [&frame.positions, &view.visibility];
-                self.points
-                    .draw(&self.device, &mut pass, &view.points, buffers);
-                &frame.colours
-            }
-            None => &self.no_colours,
+    /// Without frames the first slot still draws the background.
+    fn upload_empty(&self, view: &mut View) {
+        if view.slots.is_empty() {
+            view.slots.push(Slot::new(&self.device));
+        }
+        let look = FrameLook {
+            is_first: 1,
+            ..bytemuck::Zeroable::zeroed()
         };
-        self.resolve
-            .draw(&self.device, &mut pass, &view.resolve, colours);
+        self.queue
+            .write_buffer(&view.slots[0].look, 0, bytemuck::bytes_of(&look));
+    }
+
+    fn bindings<'a>(&'a self, frame: &'a FrameGpu) -> FrameBindings<'a> {
+        FrameBindings {
+            positions: &frame.buffers.positions,
+            colours: &frame.buffers.colours,
+            attributes: frame.buffers.attributes.as_ref().unwrap_or(&self.nothing),
+        }
+    }
+
+    fn raster(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        view: &mut View,
+        (frames, options): (&[DrawnFrame<'_>], &ViewOptions),
+    ) {
+        for (drawn, slot) in frames.iter().zip(&view.slots) {
+            let frame = self.bindings(drawn.frame);
+            if draws_surface(drawn, options) {
+                let size_px = view.size_px;
+                let data = view
+                    .surface
+                    .get_or_insert_with(|| SurfacePass::data(&self.device, size_px));
+                SurfacePass::upload(&self.queue, data);
+                let targets = SurfaceTargets {
+                    visibility: &view.visibility,
+                    depth: &view.depth_target,
+                };
+                self.surface.draw(
+                    &self.device,
+                    encoder,
+                    (data, targets),
+                    (&slot.points, frame),
+                );
+            } else {
+                let mut pass = compute_pass(encoder, "Renderer::raster");
+                let target = (frame, &view.visibility);
+                self.points
+                    .draw(&self.device, &mut pass, &slot.points, target);
+            }
+        }
+    }
+
+    fn blend(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        view: &mut View,
+        (frames, shading): (&[DrawnFrame<'_>], Shading),
+    ) {
+        let sums = view.sums(&self.device).clone();
+        encoder.clear_buffer(&sums, 0, None);
+        let targets = SmoothTargets {
+            visibility: &view.visibility,
+            look: &view.resolve.look,
+            sums: &sums,
+        };
+        let mut pass = compute_pass(encoder, "Renderer::blend");
+        for (drawn, slot) in frames.iter().zip(&view.slots) {
+            let frame = (&slot.points, &slot.look, self.bindings(drawn.frame));
+            self.smooth
+                .draw(&self.device, &mut pass, (targets, shading), frame);
+        }
+    }
+
+    fn shade(
+        &self,
+        encoder: &mut wgpu::CommandEncoder,
+        view: &View,
+        (frames, shading): (&[DrawnFrame<'_>], Shading),
+    ) {
+        let mut pass = compute_pass(encoder, "Renderer::shade");
+        let nothing = FrameBindings {
+            positions: &self.nothing,
+            colours: &self.nothing,
+            attributes: &self.nothing,
+        };
+        let mut bound: Vec<_> = frames
+            .iter()
+            .zip(&view.slots)
+            .map(|(drawn, slot)| (&slot.look, self.bindings(drawn.frame)))
+            .collect();
+        if bound.is_empty() {
+            bound.push((&view.slots[0].look, nothing));
+        }
+        let targets = ResolveTargets {
+            visibility: &view.visibility,
+            sums: view.sums.as_ref().unwrap_or(&self.nothing),
+            picture: &view.picture_target,
+        };
+        self.resolve.draw(
+            &self.device,
+            &mut pass,
+            (&view.resolve, targets, shading),
+            bound.into_iter(),
+        );
     }
 
     fn overlay(&self, encoder: &mut wgpu::CommandEncoder, view: &View, picture: &Picture<'_>) {
@@ -302,114 +370,18 @@ impl Renderer {
             occlusion_query_set: None,
             multiview_mask: None,
         });
-        if let (Some(_), Some(frame)) = (picture.image_plane, picture.frame) {
+        if let (Some(_), Some(drawn)) = (picture.image_plane, picture.frames.first()) {
+            let colours = &drawn.frame.buffers.colours;
             self.image_plane
-                .draw(&self.device, &mut pass, &view.image_plane, &frame.colours);
+                .draw(&self.device, &mut pass, &view.image_plane, colours);
         }
         self.lines.draw(&mut pass, &view.lines);
     }
 }
 
-fn target(
-    device: &wgpu::Device,
-    (label, size_px): (&str, [u32; 2]),
-    format: wgpu::TextureFormat,
-    usage: wgpu::TextureUsages,
-) -> wgpu::Texture {
-    device.create_texture(&wgpu::TextureDescriptor {
+fn compute_pass<'a>(encoder: &'a mut wgpu::CommandEncoder, label: &str) -> wgpu::ComputePass<'a> {
+    encoder.begin_compute_pass(&wgpu::ComputePassDescriptor {
         label: Some(label),
-        size: wgpu::Extent3d {
-            width: size_px[0],
-            height: size_px[1],
-            depth_or_array_layers: 1,
-        },
-        mip_level_count: 1,
-        sample_count: 1,
-        dimension: wgpu::TextureDimension::D2,
-        format,
-        usage,
-        view_formats: &[],
+        timestamp_writes: None,
     })
-}
-
-fn eye_uniforms(eye: &PictureEye, size_px: [u32; 2]) -> EyeUniforms {
-    EyeUniforms {
-        clip_from_world: eye
-            .eye
-            .clip_from_world(size_px, eye.near)
-            .as_mat4()
-            .to_cols_array_2d(),
-        size_px: size_px.map(|n| n as f32),
-        near: eye.near as f32,
-        fade_radius: eye.fade.radius as f32,
-        fade_centre: eye.fade.centre.as_vec3().to_array(),
-        xray: XRAY,
-    }
-}
-
-/// Uniforms of the point pass for a frame.
-pub fn point_uniforms(
-    frame: &FrameGpu,
-    eye: &PictureEye,
-    options: &ViewOptions,
-    size_px: [u32; 2],
-) -> PointUniforms {
-    let clip_from_unit =
-        eye.eye.clip_from_world(size_px, eye.near) * frame.quantiser.world_from_unit();
-    let k = eye.eye.intrinsics(size_px);
-    let [factor, fixed_px, max_px] = options.point_size.to_uniforms();
-    PointUniforms {
-        clip_from_unit: clip_from_unit.as_mat4().to_cols_array_2d(),
-        spacing_from_unit: frame.spacing_from_unit,
-        camera_in_unit: frame.quantiser.unit_of(frame.camera_centre),
-        eye_in_unit: frame.quantiser.unit_of(eye.eye.position),
-        source_focal_px: frame.source_focal_px,
-        closing: closing(frame, &eye.eye),
-        grid: frame.grid,
-        size_px,
-        // One scene and one frame are drawn: both bit fields are zero.
-        id_base: 0,
-        stride: stride(frame, eye, size_px),
-        required_valid: u32::from(options.required_valid | validity::FINITE),
-        max_edge: options.max_edge(),
-        spacing_to_px: k.fx_px.max(k.fy_px) as f32 * factor,
-        fixed_px,
-        max_px,
-        near: eye.near as f32,
-    }
-}
-
-/// Seen from its own camera a frame's lattice lies straight on the picture and needs no more than
-/// its spacing to close; turned, it needs more.
-fn closing(frame: &FrameGpu, eye: &Eye) -> f32 {
-    let away = eye.position.distance(frame.camera_centre);
-    if away < 1e-6 * frame.quantiser.scale {
-        1.0
-    } else {
-        1.2
-    }
-}
-
-/// The coarsest stride whose points, in the middle of the cloud, still touch on the picture.
-fn stride(frame: &FrameGpu, eye: &PictureEye, size_px: [u32; 2]) -> u32 {
-    let distance = eye.eye.distance(frame.quantiser.centre).max(eye.near);
-    let focal_px = eye.eye.intrinsics(size_px).fx_px;
-    // At the middle of unit coordinates the spacing plane has its offset as value.
-    let spacing_px = f64::from(frame.spacing_from_unit[3]) * focal_px / distance;
-    [8, 4, 2]
-        .into_iter()
-        .find(|n| spacing_px * f64::from(*n) <= LOD_SPACING_PX * 2.0)
-        .filter(|_| spacing_px > 0.0)
-        .unwrap_or(1)
-}
-
-fn resolve_uniforms(picture: &Picture<'_>, size_px: [u32; 2]) -> ResolveUniforms {
-    let opaque = |[r, g, b]: [u8; 3]| [r, g, b, 255].map(|c| f32::from(c) / 255.0);
-    ResolveUniforms {
-        canvas_top: opaque(picture.palette.canvas_top),
-        canvas_bottom: opaque(picture.palette.canvas_bottom),
-        size_px,
-        pixel_mask: picture.frame.map_or(0, |f| f.id_layout.pixel_mask()),
-        colour_mode: picture.options.colour.code(),
-    }
 }

@@ -6,7 +6,7 @@ use one4d_engine::scene::Scene4d;
 
 use super::bounds::SceneBounds;
 use super::gpu_data::Segment;
-use super::options::{Overlay, Palette, ViewOptions};
+use super::options::{ColourMap, Overlay, Palette, ViewOptions};
 
 /// Width of frustums, pixels.
 const THIN_PX: f32 = 1.25;
@@ -14,19 +14,6 @@ const THIN_PX: f32 = 1.25;
 const FRUSTUM_SHARE: f64 = 0.1;
 /// Grid lines reach this many view distances from their centre.
 const GRID_REACH: f64 = 2.5;
-
-/// Viridis at nine places (Matplotlib, CC0); time runs from violet to yellow.
-const VIRIDIS: [[u8; 3]; 9] = [
-    [68, 1, 84],
-    [71, 44, 122],
-    [59, 81, 139],
-    [44, 113, 142],
-    [33, 144, 141],
-    [39, 173, 129],
-    [92, 200, 99],
-    [170, 220, 50],
-    [253, 231, 37],
-];
 
 /// Everything that lines are made from.
 #[derive(Clone, Copy)]
@@ -161,7 +148,7 @@ fn trajectory(out: &mut Vec<Segment>, cameras: &[Camera]) {
     let last = (cameras.len().max(2) - 1) as f64;
     for (i, pair) in cameras.windows(2).enumerate() {
         let ends = [pair[0], pair[1]].map(|c| c.world_from_camera.centre());
-        let colours = [i, i + 1].map(|t| viridis(t as f64 / last));
+        let colours = [i, i + 1].map(|t| colour_of_time(t as f64 / last));
         out.push(segment(ends, 2.0, colours));
     }
 }
@@ -214,31 +201,15 @@ fn grid(out: &mut Vec<Segment>, fade: Fade, palette: &Palette) {
     }
 }
 
-fn viridis(t: f64) -> [u8; 4] {
-    let at = t.clamp(0.0, 1.0) * (VIRIDIS.len() - 1) as f64;
-    let below = (at as usize).min(VIRIDIS.len() - 2);
-    let part = at - below as f64;
-    let mix = |i: usize| {
-        let (a, b) = (
-            f64::from(VIRIDIS[below][i]),
-            f64::from(VIRIDIS[below + 1][i]),
-        );
-        (a + (b - a) * part).round() as u8
-    };
-    [mix(0), mix(1), mix(2), 255]
+/// Colour of a moment of the clip, 0..1.
+fn colour_of_time(place: f64) -> [u8; 4] {
+    let [r, g, b] = ColourMap::Viridis.at(place);
+    [r, g, b, 255]
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn viridis_runs_from_violet_to_yellow() {
-        assert_eq!(viridis(0.0), [68, 1, 84, 255]);
-        assert_eq!(viridis(0.5), [33, 144, 141, 255]);
-        assert_eq!(viridis(1.0), [253, 231, 37, 255]);
-        assert_eq!(viridis(7.0), viridis(1.0));
-    }
 
     #[test]
     fn the_grid_stays_within_its_reach_and_its_count_does_not_grow_with_the_scene() {

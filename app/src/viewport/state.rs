@@ -21,12 +21,14 @@ pub struct ViewportState {
     pub options: ViewOptions,
     /// Whether the eye has been fitted to a scene.
     pub fitted: bool,
+    /// Clicks belong to a tool: a double click does not move the eye.
+    pub clicks_are_taken: bool,
 }
 
 impl ViewportState {
     /// Jumps to the view in which a scene opens.
     pub fn fit(&mut self, scene: &Scene4d) {
-        self.orbit = opening_orbit(scene);
+        self.orbit = self.opening_orbit(scene);
         self.motion = None;
         self.look_through = false;
         self.fitted = true;
@@ -35,7 +37,8 @@ impl ViewportState {
     /// Moves to the view in which a scene opens; `now_secs` is the window's clock.
     pub fn focus_scene(&mut self, scene: &Scene4d, now_secs: f64) {
         self.look_through = false;
-        self.move_to(opening_orbit(scene), now_secs);
+        let goal = self.opening_orbit(scene);
+        self.move_to(goal, now_secs);
     }
 
     /// Moves towards a point, to a third of the distance at most.
@@ -53,6 +56,31 @@ impl ViewportState {
         self.move_to(self.orbit.along(axis), now_secs);
     }
 
+    /// Turns so that `up` is up on the picture.
+    pub fn level(&mut self, up: DVec3, now_secs: f64) {
+        self.move_to(self.goal().levelled(up), now_secs);
+    }
+
+    /// Where the eye is, or is on its way to.
+    pub fn goal(&self) -> Orbit {
+        self.motion.map_or(self.orbit, |motion| motion.to)
+    }
+
+    /// Moves to another orbit.
+    pub fn move_to(&mut self, goal: Orbit, now_secs: f64) {
+        self.motion = Some(OrbitMove {
+            from: self.orbit,
+            to: goal,
+            start_secs: now_secs,
+        });
+    }
+
+    /// The eye that sees a frame.
+    pub fn eye(&self, scene: &Scene4d, frame_idx: usize) -> Eye {
+        self.camera_eye(scene, frame_idx)
+            .unwrap_or_else(|| self.orbit.eye())
+    }
+
     /// Starts to look through the current camera, or stops and stays where that camera is.
     pub fn toggle_look_through(&mut self, scene: &Scene4d, frame_idx: usize) {
         if let Some(eye) = self.camera_eye(scene, frame_idx) {
@@ -67,7 +95,7 @@ impl ViewportState {
     pub(crate) fn leave_camera(&mut self, camera_eye: &Eye, distance: f64) {
         self.look_through = false;
         self.motion = None;
-        self.orbit = Orbit::from_eye(camera_eye, distance);
+        self.orbit = self.orbit.placed_at(camera_eye, distance);
     }
 
     /// The eye of the camera that is looked through.
@@ -90,15 +118,13 @@ impl ViewportState {
         moving
     }
 
-    fn move_to(&mut self, goal: Orbit, now_secs: f64) {
-        self.motion = Some(OrbitMove {
-            from: self.orbit,
-            to: goal,
-            start_secs: now_secs,
-        });
+    /// The view in which a scene opens, with the up and lens that are in force.
+    fn opening_orbit(&self, scene: &Scene4d) -> Orbit {
+        let fit = Orbit::fit(&SceneBounds::of(scene), first_camera(scene));
+        Orbit {
+            field_of_view_rad: self.orbit.field_of_view_rad,
+            orthographic: self.orbit.orthographic,
+            ..fit.levelled(self.orbit.up)
+        }
     }
-}
-
-fn opening_orbit(scene: &Scene4d) -> Orbit {
-    Orbit::fit(&SceneBounds::of(scene), first_camera(scene))
 }

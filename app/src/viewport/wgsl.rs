@@ -13,13 +13,23 @@ macro_rules! sources {
 /// Every shader file by its path under `shaders/`, as it was at build time.
 const EMBEDDED: &[(&str, &str)] = sources![
     "include/eye.wgsl",
+    "include/frame.wgsl",
+    "include/keep.wgsl",
+    "include/large.wgsl",
+    "include/look.wgsl",
     "include/splat.wgsl",
+    "include/triangles.wgsl",
     "composite.wgsl",
     "image_plane.wgsl",
     "lines.wgsl",
+    "merge.wgsl",
     "points_u32.wgsl",
     "points_u64.wgsl",
     "resolve.wgsl",
+    "smooth.wgsl",
+    "surface.wgsl",
+    "surface_u32.wgsl",
+    "surface_u64.wgsl",
 ];
 
 /// Why a shader could not be put together.

@@ -8,14 +8,19 @@ use glam::{DVec2, DVec3};
 use one4d_engine::scene::Scene4d;
 
 use super::bounds::SceneBounds;
-use super::callback::{ShownFrame, ViewportCallback, ViewportResources};
+use super::callback::{ViewportCallback, ViewportResources};
 use super::eye::Eye;
 use super::gizmo::gizmo_ui;
+use super::look_up::LookUps;
 use super::options::{Overlay, Palette};
 use super::picking::Pick;
+use super::projection::Projection;
 use super::renderer::PictureEye;
 use super::scene_lines::Fade;
+use super::shown::ShownFrame;
 use super::state::ViewportState;
+use super::stats::FrameStats;
+use super::upload::Wish;
 
 /// Distance change per point of scrolling, natural logarithm.
 const DOLLY_PER_POINT: f64 = 0.0035;
@@ -48,6 +53,16 @@ pub struct ViewportResponse {
     pub loading: bool,
     /// The point that was double-clicked, in the frame that was shown then.
     pub picked: Option<(Pick, DVec3)>,
+    /// The point that was clicked; `Some(None)` where the click met none.
+    pub clicked: Option<Option<(Pick, DVec3)>>,
+    /// The point under the pointer, as far as it has been looked up.
+    pub hovered: Option<(Pick, DVec3)>,
+    /// How the world lies on the window.
+    pub projection: Projection,
+    /// Figures of the frame on the picture.
+    pub stats: Option<Arc<FrameStats>>,
+    /// Share of the frame's points that filters hide, 0..1, once counted for the present options.
+    pub hidden_share: Option<f32>,
     /// Why nothing can be shown, for people.
     pub problem: Option<String>,
 }
@@ -68,13 +83,7 @@ pub fn viewport_ui(
     if let (Some(scene), false) = (input.scene, state.fitted) {
         state.fit(scene);
     }
-    let mut out = ViewportResponse {
-        response,
-        shown_frame: None,
-        loading: false,
-        picked: None,
-        problem: None,
-    };
+    let mut out = ViewportResponse::nothing(response, state.orbit.eye());
     let mut renderer = input.render_state.renderer.write();
     let resources = match ViewportResources::of(&mut renderer, input.render_state, ui.ctx()) {
         Ok(resources) => resources,
@@ -83,7 +92,7 @@ pub fn viewport_ui(
             return out;
         }
     };
-    let bounds = choose_frame(resources, input, &mut out);
+    let bounds = choose_frame(resources, state, input, &mut out);
     let shown = resources.shown(input.view_id);
     let scale = ui.ctx().pixels_per_point();
     let place = Place {
@@ -91,7 +100,8 @@ pub fn viewport_ui(
         size_px: resources
             .fitting_size([rect.width(), rect.height()].map(|v| (v * scale).round() as u32)),
     };
-    finish_pick(ui, state, resources, (input, &mut out));
+    let mut ups = LookUps::of(ui, input.view_id, out.shown_frame);
+    ups.finish(ui, state, resources, (input, &mut out));
     control(ui, state, &out.response, (&place, shown.as_ref(), &bounds));
     follow_motion(ui, state, input.reduced_motion);
     let eye = current_eye(state, shown.as_ref());
@@ -100,13 +110,15 @@ pub fn viewport_ui(
         near: bounds.near(),
         fade: Fade::under(state.orbit.target, state.orbit.distance, bounds.floor_y),
     };
-    if out.response.double_clicked_by(PointerButton::Primary)
-        && let Some(pointer) = out.response.interact_pointer_pos()
-    {
-        let at = place.to_px(pointer).max(DVec2::ZERO).as_uvec2().to_array();
-        resources.start_pick(input.render_state, input.view_id, at, picture_eye.near);
-        ui.ctx().request_repaint();
-    }
+    out.projection = Projection {
+        eye,
+        rect,
+        size_px: place.size_px,
+    };
+    ups.ask_points(ui, state, &out.response, &place);
+    ups.start(ui, resources, input, picture_eye.near);
+    out.hovered = ups.hovered().filter(|_| out.response.hovered());
+    ups.keep(ui, input.view_id);
     drop(renderer);
 
     let callback = ViewportCallback {
@@ -130,6 +142,28 @@ pub fn viewport_ui(
     out
 }
 
+impl ViewportResponse {
+    /// Nothing has happened and nothing is known yet.
+    fn nothing(response: egui::Response, eye: Eye) -> Self {
+        Self {
+            projection: Projection {
+                eye,
+                rect: response.rect,
+                size_px: [1, 1],
+            },
+            response,
+            shown_frame: None,
+            loading: false,
+            picked: None,
+            clicked: None,
+            hovered: None,
+            stats: None,
+            hidden_share: None,
+            problem: None,
+        }
+    }
+}
+
 fn follow_motion(ui: &Ui, state: &mut ViewportState, reduced_motion: bool) {
     let now_secs = if reduced_motion {
         f64::INFINITY
@@ -142,14 +176,14 @@ fn follow_motion(ui: &Ui, state: &mut ViewportState, reduced_motion: bool) {
 }
 
 /// Where the picture lies in the window.
-struct Place {
+pub(super) struct Place {
     rect: egui::Rect,
     size_px: [u32; 2],
 }
 
 impl Place {
     /// Window points to pixels of the picture.
-    fn to_px(&self, at: egui::Pos2) -> DVec2 {
+    pub(super) fn to_px(&self, at: egui::Pos2) -> DVec2 {
         let offset = at - self.rect.min;
         self.scaled(offset)
     }
@@ -165,6 +199,7 @@ impl Place {
 /// Asks for the wanted frame; keeps the last one of the same scene while it is on its way.
 fn choose_frame(
     resources: &mut ViewportResources,
+    state: &ViewportState,
     input: &ViewportInput<'_>,
     out: &mut ViewportResponse,
 ) -> SceneBounds {
@@ -174,17 +209,12 @@ fn choose_frame(
         return EMPTY_BOUNDS;
     };
     let frame_idx = input.frame_idx.min(scene.num_frames.saturating_sub(1));
-    let resident = resources.uploads.want(scene, frame_idx);
+    let wish = Wish::of(frame_idx, &state.options);
+    let resident = resources.uploads.want(scene, wish);
     out.loading = resident.frame.is_none() && resident.problem.is_none();
-    out.problem = resident.problem;
-    match resident.frame {
-        Some(frame) => {
-            memory.shown = Some(ShownFrame {
-                scene: Arc::clone(scene),
-                frame_idx,
-                frame,
-            });
-        }
+    out.hidden_share = resident.hidden_share;
+    match ShownFrame::of(scene, &resident) {
+        Some(shown) => memory.shown = Some(shown),
         None if memory
             .shown
             .as_ref()
@@ -195,6 +225,8 @@ fn choose_frame(
         None => {}
     }
     out.shown_frame = memory.shown.as_ref().map(|s| s.frame_idx);
+    out.stats = memory.shown.as_ref().map(|s| Arc::clone(&s.stats));
+    out.problem = resident.problem;
     resident.bounds
 }
 
@@ -210,29 +242,6 @@ fn current_eye(state: &ViewportState, shown: Option<&ShownFrame>) -> Eye {
     shown
         .and_then(|s| state.camera_eye(&s.scene, s.frame_idx))
         .unwrap_or_else(|| state.orbit.eye())
-}
-
-fn finish_pick(
-    ui: &Ui,
-    state: &mut ViewportState,
-    resources: &mut ViewportResources,
-    (input, out): (&ViewportInput<'_>, &mut ViewportResponse),
-) {
-    if !resources.is_picking(input.view_id) {
-        return;
-    }
-    // Runs the map callbacks that are due; an error here means a lost device, reported elsewhere.
-    let _ = input.render_state.device.poll(wgpu::PollType::Poll);
-    if let Some((pick, shown)) = resources.finish_pick(input.view_id) {
-        let points = shown.scene.frame_points(pick.frame_idx);
-        let first = (pick.row * shown.scene.width + pick.column) * 3;
-        let point = DVec3::from_array([0, 1, 2].map(|i| f64::from(points[first + i])));
-        if !state.look_through {
-            state.focus_point(point, ui.input(|i| i.time));
-        }
-        out.picked = Some((pick, point));
-    }
-    ui.ctx().request_repaint();
 }
 
 /// Applies the pointer and, during flight, the keyboard.

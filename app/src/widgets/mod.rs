@@ -2,6 +2,8 @@
 
 mod button;
 mod card;
+mod colour_bar;
+mod histogram;
 mod number;
 mod picture;
 mod progress;
@@ -13,6 +15,8 @@ mod textures;
 
 pub use button::{PushButton, action_button, action_icon, tooltip_with_keys};
 pub use card::{card, hairline_below, section, well_frame};
+pub use colour_bar::{colour_bar, hue_bar};
+pub use histogram::{Histogram, histogram};
 pub use number::{NumberField, number_field};
 pub use picture::{crop_marks, hatch, picture_rect, thumbnail};
 pub use progress::{progress_bar, spinner, status_word};

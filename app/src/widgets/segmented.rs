@@ -6,7 +6,7 @@ use egui_material_icons::MaterialIcon;
 use super::focus_ring;
 use crate::theme::{self, space};
 
-/// Shows the choices over the whole width; returns the one that was clicked.
+/// Shows the choices over the whole width, longer words wider; returns the one that was clicked.
 pub fn segmented<T: Copy + PartialEq>(
     ui: &mut Ui,
     choices: &[(T, &str, Option<MaterialIcon>)],
@@ -17,10 +17,10 @@ pub fn segmented<T: Copy + PartialEq>(
         ui.allocate_exact_size(vec2(ui.available_width(), theme::ROW + 4.0), Sense::hover());
     ui.painter().rect_filled(rect, theme::RADIUS, tokens.raised);
     let inner = rect.shrink(2.0);
-    let width = inner.width() / choices.len().max(1) as f32;
+    let widths = widths(ui, choices, inner.width());
+    let mut left = inner.left();
     let mut clicked = None;
-    for (i, &(value, name, icon)) in choices.iter().enumerate() {
-        let left = inner.left() + width * i as f32;
+    for (&(value, name, icon), width) in choices.iter().zip(widths) {
         let cell = egui::Rect::from_min_size(pos2(left, inner.top()), vec2(width, inner.height()));
         let response = ui.interact(cell, ui.scope_id().with(("segment", name)), Sense::click());
         response.widget_info(|| {
@@ -30,8 +30,29 @@ pub fn segmented<T: Copy + PartialEq>(
         if response.clicked() {
             clicked = Some(value);
         }
+        left += width;
     }
     clicked
+}
+
+/// Equal shares where every word fits its own; else what the words need and equal room around them.
+fn widths<T>(ui: &Ui, choices: &[(T, &str, Option<MaterialIcon>)], whole: f32) -> Vec<f32> {
+    let needs: Vec<f32> = choices
+        .iter()
+        .map(|(_, name, icon)| {
+            let color = theme::tokens(ui).text;
+            let galley = ui
+                .painter()
+                .layout_no_wrap((*name).to_owned(), theme::body(), color);
+            galley.size().x + icon.map_or(0.0, |_| theme::ICON + space::XS)
+        })
+        .collect();
+    let share = whole / choices.len().max(1) as f32;
+    if needs.iter().all(|need| need + space::S <= share) {
+        return vec![share; choices.len()];
+    }
+    let around = (whole - needs.iter().sum::<f32>()) / choices.len().max(1) as f32;
+    needs.into_iter().map(|need| need + around).collect()
 }
 
 fn segment(

@@ -2,13 +2,18 @@
 //!
 //! [`score_scene`] compares any two scenes; [`run_synthetic`] asks a predictor for scenes of unseen
 //! procedural clips in the four tasks of One4D and sets them beside two baselines that look at
-//! nothing. The predictor is a closure: this module knows no model.
+//! nothing. The predictor is a closure: this module knows no model. [`eval_pose_pair`] and
+//! [`eval_depth_pair`] compare two files.
 
 mod baselines;
+mod pair;
 mod scores;
 mod synthetic;
 
 pub use baselines::Baseline;
+pub use pair::{
+    DepthPair, PosePair, eval_depth_pair, eval_pose_pair, pose_report, read_depth_maps,
+};
 pub use scores::{SceneScores, SelfScores, score_scene, score_self};
 pub use synthetic::{
     EVAL_FIRST_SEED, EvalTask, Method, SyntheticEval, SyntheticReport, TaskInput, TaskRow,

@@ -43,10 +43,11 @@ impl Steps<'_> {
 /// Writes the scene in every format that was asked for; returns the files in the order written.
 ///
 /// # Errors
-/// [`Error::Invalid`] if the request contradicts the scene, [`Error::Limit`] and [`Error::Io`] from
+/// [`Error::Invalid`] if the request contradicts the scene or no point is left, [`Error::Limit`] and [`Error::Io`] from
 /// the disk, [`Error::Cancelled`] between frames; files finished by then stay.
 pub fn run(request: &ExportRequest, ctx: &JobCtx) -> Result<Vec<PathBuf>> {
     check(request)?;
+    check_some_point(request)?;
     fs::create_dir_all(&request.out).map_err(|e| Error::io(&request.out, e))?;
     check_free_space(&request.out, estimate_bytes(request))?;
     let mut steps = Steps {
@@ -138,6 +139,20 @@ fn check(request: &ExportRequest) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// Refuses to write files of points without a single one.
+fn check_some_point(request: &ExportRequest) -> Result<()> {
+    let only_scene = request.formats == [ExportFormat::Scene];
+    let mut frames = request.first..request.end;
+    if only_scene || frames.any(|frame| !selection::select(request, frame).is_empty()) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "export",
+        "no frame of the range has a point that is finite and passes the filters; \
+         lower the confidence, drop the validity filter or choose other frames",
+    ))
 }
 
 /// The scene's frame rate; says so where it has to be assumed.

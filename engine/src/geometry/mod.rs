@@ -28,6 +28,6 @@ pub use camera::{Camera, Intrinsics};
 pub use eigen::{Svd3, svd3, symmetric_eigen};
 pub use pose::{CameraFromWorld, WorldFromCamera};
 pub use rotation::{
-    cross_matrix, nearest_rotation, rotation_angle_rad, rotation_exp, rotation_slerp,
+    cross_matrix, nearest_rotation, rotation_angle_rad, rotation_exp, rotation_log, rotation_slerp,
 };
 pub use similarity::{AlignmentGroup, Similarity, SimilarityFit};

@@ -18,6 +18,20 @@ pub fn rotation_exp(w: DVec3) -> DMat3 {
     DMat3::IDENTITY + k * a + k * k * b
 }
 
+/// The vector `w` with `exp(w) = r`, `|w|` in `0..=pi`.
+pub fn rotation_log(r: DMat3) -> DVec3 {
+    let q = DQuat::from_mat3(&r);
+    let q = if q.w < 0.0 { -q } else { q };
+    let axis = DVec3::new(q.x, q.y, q.z);
+    let sin = axis.length();
+    // asin(x) / x is 1 + x^2 / 6 near 0, where the quotient has no digits.
+    if sin < 1e-6 {
+        axis * (2.0 + sin * sin / 3.0)
+    } else {
+        axis * (2.0 * sin.atan2(q.w) / sin)
+    }
+}
+
 /// The matrix `[w]x` with `[w]x y = w x y`.
 pub fn cross_matrix(w: DVec3) -> DMat3 {
     DMat3::from_cols(
@@ -64,6 +78,17 @@ mod tests {
             assert!((r * w - w).length() < 1e-14);
             let gram = r.transpose() * r - DMat3::IDENTITY;
             assert!(gram.to_cols_array().iter().all(|x| x.abs() < 1e-14));
+        }
+    }
+
+    #[test]
+    fn the_logarithm_undoes_the_exponential() {
+        for angle in [0.0, 1e-9, 1e-5, 0.3, 3.0] {
+            let w = DVec3::new(1.0, -2.0, 2.0) / 3.0 * angle;
+            assert!(
+                (rotation_log(rotation_exp(w)) - w).length() < 1e-12,
+                "{angle}"
+            );
         }
     }
 

@@ -51,17 +51,29 @@ impl Similarity {
     ///
     /// `None` if one side is a single point, which fixes neither scale nor rotation.
     pub fn fit(from: &[DVec3], onto: &[DVec3], group: AlignmentGroup) -> Option<SimilarityFit> {
-        let n = from.len().min(onto.len());
-        let inv_n = 1.0 / n.max(1) as f64;
-        let mean_x = from[..n].iter().sum::<DVec3>() * inv_n;
-        let mean_y = onto[..n].iter().sum::<DVec3>() * inv_n;
+        let even = vec![1.0; from.len().min(onto.len())];
+        Self::fit_weighted(from, onto, &even, group)
+    }
+
+    /// As [`Self::fit`] with a weight >= 0 a pair: all means are weighted ones.
+    pub fn fit_weighted(
+        from: &[DVec3],
+        onto: &[DVec3],
+        weights: &[f64],
+        group: AlignmentGroup,
+    ) -> Option<SimilarityFit> {
+        let total: f64 = weights.iter().sum();
+        (total > 0.0).then_some(())?;
+        let triples = || from.iter().zip(onto).zip(weights.iter().map(|w| w / total));
+        let mean_x = triples().map(|((x, _), w)| *x * w).sum::<DVec3>();
+        let mean_y = triples().map(|((_, y), w)| *y * w).sum::<DVec3>();
         let mut covariance = DMat3::ZERO;
         let (mut var_x, mut var_y) = (0.0, 0.0);
-        for (x, y) in from.iter().zip(onto) {
+        for ((x, y), w) in triples() {
             let (x, y) = (*x - mean_x, *y - mean_y);
-            covariance += DMat3::from_cols(y * x.x, y * x.y, y * x.z) * inv_n;
-            var_x += x.length_squared() * inv_n;
-            var_y += y.length_squared() * inv_n;
+            covariance += DMat3::from_cols(y * x.x, y * x.y, y * x.z) * w;
+            var_x += x.length_squared() * w;
+            var_y += y.length_squared() * w;
         }
         let svd = svd3(covariance);
         // Relative to the spreads, so that the test does not depend on units.
@@ -97,6 +109,15 @@ impl Similarity {
         };
         let determined = rank > 0 && scale > 0.0 && motion.translation.is_finite();
         determined.then_some(SimilarityFit { motion, rank })
+    }
+
+    /// The motion that does `first`, then this.
+    pub fn after(self, first: Self) -> Self {
+        Self {
+            scale: self.scale * first.scale,
+            rotation: self.rotation * first.rotation,
+            translation: self.transform(first.translation),
+        }
     }
 
     /// Moves a point.

@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Inspection, Kind, memory_need, reason};
-use crate::pipeline::{BundleManifest, CodecSpec, TextSpec};
+use crate::pipeline::{BundleManifest, CodecSpec};
 use crate::scene::TensorFile;
+use crate::weight_files::weight_paths;
 use crate::{Error, Result};
 
 pub(super) fn inspect_bundle(folder: &Path) -> Result<Inspection> {
@@ -25,13 +26,11 @@ pub(super) fn inspect_bundle(folder: &Path) -> Result<Inspection> {
     found.fact("trained", format!("{} steps", manifest.trained_steps));
     let (CodecSpec::LinearPatch { file: codec, .. } | CodecSpec::WanVae { file: codec }) =
         &manifest.codec;
-    let TextSpec::Umt5Bytes { file: text, .. } = &manifest.text;
     let denoiser = &manifest.denoiser;
-    let files: BTreeSet<&str> = [codec, text, &denoiser.base, &denoiser.adapters]
-        .map(String::as_str)
-        .into();
-    for name in files {
-        found.add_named(folder, name);
+    let text = manifest.text.weights();
+    let names: BTreeSet<&str> = [codec, text, &denoiser.base, &denoiser.adapters].into();
+    for name in names {
+        found.add_weights(folder, name);
     }
     found.fact("parameters", found.parameters);
     found.needs.push(memory_need(found.parameters));
@@ -64,6 +63,19 @@ pub(super) fn inspect_folder(folder: &Path) -> Result<Inspection> {
 }
 
 impl Inspection {
+    /// Counts in the files that a name of a manifest stands for.
+    fn add_weights(&mut self, folder: &Path, name: &str) {
+        match weight_paths(&folder.join(name)) {
+            Ok(paths) => {
+                for path in paths {
+                    let local = path.strip_prefix(folder).unwrap_or(&path);
+                    self.add_named(folder, &local.to_string_lossy());
+                }
+            }
+            Err(error) => self.problems.push(format!("{name}: {}", reason(&error))),
+        }
+    }
+
     fn add_named(&mut self, folder: &Path, name: &str) {
         match TensorFile::open(folder.join(name)) {
             Ok(file) => self.add_file(&file, &format!("{name}: ")),

@@ -14,6 +14,7 @@ use serde::Serialize;
 
 use crate::atomic_file::human_bytes;
 use crate::scene::TensorFile;
+use crate::weight_files::{FileKind, GgufFile};
 use crate::{Error, Result};
 
 /// What a file is.
@@ -32,6 +33,8 @@ pub enum Kind {
     Codec,
     /// A text encoder.
     TextEncoder,
+    /// An image encoder.
+    ImageEncoder,
     /// A folder of safetensors files without a manifest, such as a training run.
     WeightFolder,
     /// Other tensors.
@@ -48,6 +51,7 @@ impl Kind {
             Self::Denoiser => "video transformer",
             Self::Codec => "video codec",
             Self::TextEncoder => "text encoder",
+            Self::ImageEncoder => "image encoder",
             Self::WeightFolder => "folder of weights",
             Self::Tensors => "tensors of no known model",
         }
@@ -113,14 +117,23 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
             bundle::inspect_folder(path)
         };
     }
-    let file = TensorFile::open(path)?;
     let mut found = Inspection::new(path, Kind::Tensors);
+    match FileKind::of(path)? {
+        FileKind::Gguf => {
+            found.add_gguf(&GgufFile::open(path)?);
+            weights::describe(&mut found);
+            return Ok(found);
+        }
+        FileKind::Pickle => return Err(FileKind::refuse_pickle(path)),
+        FileKind::Other => {}
+    }
+    let file = TensorFile::open(path)?;
     found.add_file(&file, "");
     found.metadata.clone_from(&file.metadata);
     if scene::is_scene(&file) {
         scene::describe(&file, &mut found);
     } else {
-        weights::describe(&file, &mut found);
+        weights::describe(&mut found);
     }
     Ok(found)
 }
@@ -157,6 +170,22 @@ impl Inspection {
                 dtype: info.dtype.to_string(),
                 shape: info.shape.clone(),
                 bytes: info.bytes.len() as u64,
+            });
+        }
+    }
+
+    fn add_gguf(&mut self, file: &GgufFile) {
+        if let Some(architecture) = file.architecture() {
+            self.fact("architecture", architecture);
+        }
+        for (name, info) in file.tensors() {
+            self.bytes += info.num_bytes();
+            self.parameters += info.shape.iter().map(|&n| n as u64).product::<u64>();
+            self.tensors.push(TensorSummary {
+                name: name.clone(),
+                dtype: info.kind.name(),
+                shape: info.shape.clone(),
+                bytes: info.num_bytes(),
             });
         }
     }

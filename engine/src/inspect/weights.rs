@@ -1,15 +1,31 @@
 //! Weight files, told apart by the names of their tensors.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Inspection, Kind, memory_need};
-use crate::scene::TensorFile;
+use super::{Inspection, Kind, TensorSummary, memory_need};
 
-pub(super) fn describe(file: &TensorFile, found: &mut Inspection) {
+/// Tensors of a file by name, whatever its format.
+struct Listing<'a>(BTreeMap<&'a str, &'a TensorSummary>);
+
+impl Listing<'_> {
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().copied()
+    }
+}
+
+/// Describes the tensors and the metadata that `found` holds already.
+pub(super) fn describe(found: &mut Inspection) {
+    let tensors = std::mem::take(&mut found.tensors);
+    let listing = Listing(tensors.iter().map(|t| (t.name.as_str(), t)).collect());
+    describe_listing(&listing, found);
+    found.tensors = tensors;
+}
+
+fn describe_listing(file: &Listing<'_>, found: &mut Inspection) {
     found.kind = kind(file);
-    found.fact("tensors", file.tensors.len());
+    found.fact("tensors", file.0.len());
     found.fact("parameters", found.parameters);
-    let dtypes: BTreeSet<String> = file.tensors.values().map(|t| t.dtype.to_string()).collect();
+    let dtypes: BTreeSet<&str> = file.0.values().map(|t| t.dtype.as_str()).collect();
     found.fact("types", dtypes.into_iter().collect::<Vec<_>>().join(", "));
     let blocks = indices_after(file, "blocks.");
     if let Some(last) = blocks.last() {
@@ -18,7 +34,7 @@ pub(super) fn describe(file: &TensorFile, found: &mut Inspection) {
     match found.kind {
         Kind::Adapter => describe_adapter(file, found),
         Kind::Denoiser => {
-            if let Some(patch) = file.tensors.get("patch_embedding.weight")
+            if let Some(patch) = file.0.get("patch_embedding.weight")
                 && let &[width, channels, ..] = patch.shape.as_slice()
             {
                 found.fact("width", width);
@@ -30,25 +46,26 @@ pub(super) fn describe(file: &TensorFile, found: &mut Inspection) {
         }
         _ => {}
     }
-    for (key, value) in &file.metadata {
+    for (key, value) in found.metadata.clone() {
         let shown: String = value.chars().take(120).collect();
-        found.fact(key, shown);
+        found.fact(&key, shown);
     }
     found.needs.push(memory_need(found.parameters));
 }
 
-fn kind(file: &TensorFile) -> Kind {
-    let any = |test: &dyn Fn(&str) -> bool| file.tensors.keys().any(|name| test(name));
-    if any(&|n| n.contains(".lora_A") || n.contains("lora_down") || n.starts_with("links.")) {
+fn kind(file: &Listing<'_>) -> Kind {
+    let any = |test: &dyn Fn(&str) -> bool| file.names().any(test);
+    let has = |part: &str| any(&|name| name.contains(part));
+    if has(".lora_A") || has("lora_down") || any(&|n| n.starts_with("links.")) {
         Kind::Adapter
+    } else if any(&|n| n.ends_with("cls_embedding") || n.ends_with("embeddings.class_embedding")) {
+        Kind::ImageEncoder
     } else if any(&|n| n.ends_with("patch_embedding.weight")) {
         Kind::Denoiser
-    } else if any(&|n| n.contains("relative_attention_bias") || n.contains("pos_embedding"))
-        && any(&|n| n.contains("embedding") || n.starts_with("shared."))
-    {
+    } else if has("relative_attention_bias") || has("pos_embedding") || has("attn_rel_b") {
         Kind::TextEncoder
     } else if any(&|n| n.starts_with("decoder.")) && any(&|n| n.starts_with("encoder."))
-        || file.tensors.contains_key("basis")
+        || file.0.contains_key("basis")
     {
         Kind::Codec
     } else {
@@ -56,9 +73,9 @@ fn kind(file: &TensorFile) -> Kind {
     }
 }
 
-fn describe_adapter(file: &TensorFile, found: &mut Inspection) {
+fn describe_adapter(file: &Listing<'_>, found: &mut Inspection) {
     let ranks: BTreeSet<usize> = file
-        .tensors
+        .0
         .iter()
         .filter(|(name, _)| name.contains("lora_A") || name.contains("lora_down"))
         .filter_map(|(_, info)| info.shape.first().copied())
@@ -72,8 +89,7 @@ fn describe_adapter(file: &TensorFile, found: &mut Inspection) {
         .into_iter()
         .filter(|branch| {
             let part = format!(".{branch}.");
-            file.tensors
-                .keys()
+            file.names()
                 .any(|n| n.contains("lora_") && n.contains(&part))
         })
         .collect();
@@ -84,17 +100,17 @@ fn describe_adapter(file: &TensorFile, found: &mut Inspection) {
     if !linked.is_empty() {
         found.fact("linked blocks", join(linked));
     }
-    let base = file.metadata.get("base_model").map_or(
+    let base = found.metadata.get("base_model").map_or(
         "its base model, which the file does not name",
         String::as_str,
     );
-    found.needs.push(format!("the base weights: {base}"));
+    let need = format!("the base weights: {base}");
+    found.needs.push(need);
 }
 
 /// The numbers that follow `prefix` in the names of tensors.
-fn indices_after(file: &TensorFile, prefix: &str) -> BTreeSet<usize> {
-    file.tensors
-        .keys()
+fn indices_after(file: &Listing<'_>, prefix: &str) -> BTreeSet<usize> {
+    file.names()
         .filter_map(|name| {
             let (_, rest) = name.split_once(prefix)?;
             rest.split('.').next()?.parse().ok()

@@ -78,9 +78,22 @@ impl FrameSource for FramesDir {
         ctx: &JobCtx,
         sink: FrameSink<'_>,
     ) -> std::result::Result<(), Refusal> {
+        let mut first: Option<(&Path, [usize; 2])> = None;
         for &frame_idx in wanted {
             ctx.check()?;
-            sink(frame_idx, load_image(&self.files[frame_idx])?)?;
+            let path = &self.files[frame_idx];
+            let frame = load_image(path)?;
+            let size = [frame.width, frame.height];
+            let (other, expected) = *first.get_or_insert((path, size));
+            if size != expected {
+                let [[w, h], [w0, h0]] = [size, expected];
+                let other = name(other);
+                let reason = format!(
+                    "is {w} x {h} pixels, {other} is {w0} x {h0}; frames of a clip need one size"
+                );
+                return Err(Error::format(path, reason).into());
+            }
+            sink(frame_idx, frame)?;
         }
         Ok(())
     }

@@ -68,6 +68,70 @@ pub struct DepthScores {
     pub coverage: f64,
 }
 
+/// Errors of depth that is aligned already; definitions as in [`DepthScores`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct DepthErrors {
+    /// `mean |d - g| / g`.
+    pub abs_rel: f64,
+    /// `mean (d - g)^2 / g`.
+    pub sq_rel: f64,
+    /// `sqrt mean (d - g)^2`.
+    pub rmse: f64,
+    /// `sqrt mean (ln d - ln g)^2`.
+    pub log_rmse: f64,
+    /// Share of pixels with `max(d / g, g / d) < 1.25^k`, k = 1, 2, 3.
+    pub delta: [f64; 3],
+    /// Pixels measured.
+    pub pixels: usize,
+}
+
+impl DepthErrors {
+    /// Errors over pairs of aligned prediction and truth; `None` without pairs.
+    pub fn of(pairs: impl Iterator<Item = (f64, f64)>) -> Option<Self> {
+        let (mut abs_rel, mut sq_rel, mut square, mut log_square) = (0.0, 0.0, 0.0, 0.0);
+        let mut within = [0_usize; 3];
+        let mut pixels = 0_usize;
+        for (d, g) in pairs {
+            let error = d - g;
+            pixels += 1;
+            abs_rel += error.abs() / g;
+            sq_rel += error * error / g;
+            square += error * error;
+            let log_ratio = d.max(MIN_DEPTH).ln() - g.ln();
+            log_square += log_ratio * log_ratio;
+            for (k, count) in within.iter_mut().enumerate() {
+                let bound = (k + 1) as f64 * 1.25_f64.ln();
+                *count += usize::from(log_ratio.abs() < bound);
+            }
+        }
+        let n = pixels as f64;
+        (pixels > 0).then(|| Self {
+            abs_rel: abs_rel / n,
+            sq_rel: sq_rel / n,
+            rmse: (square / n).sqrt(),
+            log_rmse: (log_square / n).sqrt(),
+            delta: within.map(|count| count as f64 / n),
+            pixels,
+        })
+    }
+
+    /// Weighted mean of several, each figure by itself; `None` without weight.
+    pub fn mean(errors: &[(Self, f64)]) -> Option<Self> {
+        let total: f64 = errors.iter().map(|(_, weight)| weight).sum();
+        let of = |figure: &dyn Fn(&Self) -> f64| {
+            errors.iter().map(|(e, w)| figure(e) * w).sum::<f64>() / total
+        };
+        (total > 0.0).then(|| Self {
+            abs_rel: of(&|e| e.abs_rel),
+            sq_rel: of(&|e| e.sq_rel),
+            rmse: of(&|e| e.rmse),
+            log_rmse: of(&|e| e.log_rmse),
+            delta: [0, 1, 2].map(|k| of(&|e| e.delta[k])),
+            pixels: errors.iter().map(|(e, _)| e.pixels).sum(),
+        })
+    }
+}
+
 /// Pixels with both a prediction and ground truth.
 #[derive(Clone, Debug, Default)]
 pub struct DepthPairs {
@@ -95,33 +159,18 @@ impl DepthPairs {
     /// Errors after alignment; `None` if there is no pixel to measure or the fit has no answer.
     pub fn scores(&self, alignment: DepthAlignment) -> Option<DepthScores> {
         let (scale, shift) = self.fit(alignment)?;
-        let n = self.pairs.len() as f64;
-        let (mut abs_rel, mut sq_rel, mut square, mut log_square) = (0.0, 0.0, 0.0, 0.0);
-        let mut within = [0_usize; 3];
-        for &(p, g) in &self.pairs {
-            let d = scale * p + shift;
-            let error = d - g;
-            abs_rel += error.abs() / g;
-            sq_rel += error * error / g;
-            square += error * error;
-            let log_ratio = d.max(MIN_DEPTH).ln() - g.ln();
-            log_square += log_ratio * log_ratio;
-            for (k, count) in within.iter_mut().enumerate() {
-                let bound = (k + 1) as f64 * 1.25_f64.ln();
-                *count += usize::from(log_ratio.abs() < bound);
-            }
-        }
+        let errors = DepthErrors::of(self.pairs.iter().map(|&(p, g)| (scale * p + shift, g)))?;
         Some(DepthScores {
             alignment,
             scale,
             shift,
-            abs_rel: abs_rel / n,
-            sq_rel: sq_rel / n,
-            rmse: (square / n).sqrt(),
-            log_rmse: (log_square / n).sqrt(),
-            delta: within.map(|count| count as f64 / n),
-            pixels: self.pairs.len(),
-            coverage: n / self.with_truth as f64,
+            abs_rel: errors.abs_rel,
+            sq_rel: errors.sq_rel,
+            rmse: errors.rmse,
+            log_rmse: errors.log_rmse,
+            delta: errors.delta,
+            pixels: errors.pixels,
+            coverage: errors.pixels as f64 / self.with_truth as f64,
         })
     }
 
@@ -135,8 +184,8 @@ impl DepthPairs {
             DepthAlignment::MedianScale => (self.median_scale()?, 0.0),
             DepthAlignment::Scale => (self.least_squares_scale(), 0.0),
             DepthAlignment::ScaleL1 => (self.l1_scale()?, 0.0),
-            DepthAlignment::ScaleShift => self.least_squares_line(),
-            DepthAlignment::ScaleShiftL1 => self.l1_line(),
+            DepthAlignment::ScaleShift => least_squares_line(&self.pairs)?,
+            DepthAlignment::ScaleShiftL1 => exact_l1_line(&self.pairs)?,
         };
         (scale.is_finite() && shift.is_finite()).then_some((scale, shift))
     }
@@ -165,51 +214,55 @@ impl DepthPairs {
             .collect();
         weighted_median(&mut ratios)
     }
+}
 
-    /// A constant prediction has no slope: its shift alone is fitted.
-    fn least_squares_line(&self) -> (f64, f64) {
-        let n = self.pairs.len() as f64;
-        let (sum_p, sum_g) = self
-            .pairs
-            .iter()
-            .fold((0.0, 0.0), |(a, b), (p, g)| (a + p, b + g));
-        let (mean_p, mean_g) = (sum_p / n, sum_g / n);
-        let (pg, pp) = self.pairs.iter().fold((0.0, 0.0), |(pg, pp), (p, g)| {
-            let p = p - mean_p;
-            (pg + p * (g - mean_g), pp + p * p)
-        });
-        let scale = if pp > 0.0 { pg / pp } else { 0.0 };
-        (scale, mean_g - scale * mean_p)
+/// Scale and shift that minimise `sum |s p + t - g|` over pairs `(p, g)`; `None` without pairs.
+///
+/// For each slope the best shift is the median of the rests, and the loss that remains is convex in
+/// the slope: golden section, from a bracket that grows until it holds the minimum.
+pub(super) fn exact_l1_line(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let mut rests = vec![0.0; pairs.len()];
+    let mut loss = |scale: f64| {
+        for (rest, (p, g)) in rests.iter_mut().zip(pairs) {
+            *rest = g - scale * p;
+        }
+        let shift = median(&mut rests).unwrap_or(0.0);
+        (rests.iter().map(|r| (r - shift).abs()).sum::<f64>(), shift)
+    };
+    let start = least_squares_line(pairs)?.0;
+    let mut reach = 0.5 * start.abs() + 1e-3;
+    let at_start = loss(start).0;
+    while reach < 1e9 && loss(start - reach).0.min(loss(start + reach).0) < at_start {
+        reach *= 2.0;
     }
+    let shrink = (5.0_f64.sqrt() - 1.0) / 2.0;
+    let (mut low, mut high) = (start - reach, start + reach);
+    while high - low > 1e-10 * (low.abs() + high.abs() + 1e-9) {
+        let (left, right) = (high - shrink * (high - low), low + shrink * (high - low));
+        if loss(left).0 <= loss(right).0 {
+            high = right;
+        } else {
+            low = left;
+        }
+    }
+    let scale = f64::midpoint(low, high);
+    Some((scale, loss(scale).1))
+}
 
-    /// For each slope the best shift is the median of the rests, and the loss that remains is
-    /// convex in the slope: golden section, from a bracket that grows until it holds the minimum.
-    fn l1_line(&self) -> (f64, f64) {
-        let mut rests = vec![0.0; self.pairs.len()];
-        let mut loss = |scale: f64| {
-            for (rest, (p, g)) in rests.iter_mut().zip(&self.pairs) {
-                *rest = g - scale * p;
-            }
-            let shift = median(&mut rests).unwrap_or(0.0);
-            (rests.iter().map(|r| (r - shift).abs()).sum::<f64>(), shift)
-        };
-        let start = self.least_squares_line().0;
-        let mut reach = 0.5 * start.abs() + 1e-3;
-        let at_start = loss(start).0;
-        while reach < 1e9 && loss(start - reach).0.min(loss(start + reach).0) < at_start {
-            reach *= 2.0;
-        }
-        let shrink = (5.0_f64.sqrt() - 1.0) / 2.0;
-        let (mut low, mut high) = (start - reach, start + reach);
-        while high - low > 1e-10 * (low.abs() + high.abs() + 1e-9) {
-            let (left, right) = (high - shrink * (high - low), low + shrink * (high - low));
-            if loss(left).0 <= loss(right).0 {
-                high = right;
-            } else {
-                low = left;
-            }
-        }
-        let scale = f64::midpoint(low, high);
-        (scale, loss(scale).1)
+/// A constant prediction has no slope: its shift alone is fitted. `None` without pairs.
+fn least_squares_line(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+    if pairs.is_empty() {
+        return None;
     }
+    let n = pairs.len() as f64;
+    let (sum_p, sum_g) = pairs
+        .iter()
+        .fold((0.0, 0.0), |(a, b), (p, g)| (a + p, b + g));
+    let (mean_p, mean_g) = (sum_p / n, sum_g / n);
+    let (pg, pp) = pairs.iter().fold((0.0, 0.0), |(pg, pp), (p, g)| {
+        let p = p - mean_p;
+        (pg + p * (g - mean_g), pp + p * p)
+    });
+    let scale = if pp > 0.0 { pg / pp } else { 0.0 };
+    Some((scale, mean_g - scale * mean_p))
 }

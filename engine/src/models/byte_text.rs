@@ -29,6 +29,27 @@ pub enum TextSpec {
         /// Length of the padded sequence, bytes.
         max_len: usize,
     },
+    /// UMT5 with a tokenizer of its own, read for each prompt and dropped again.
+    Umt5 {
+        /// Weights inside the bundle: a file, an index of shards, or a folder.
+        weights: String,
+        /// Its `tokenizer.json` inside the bundle.
+        tokenizer: String,
+        /// Shape of the encoder.
+        config: Umt5Config,
+        /// Length of the padded sequence, tokens.
+        max_len: usize,
+    },
+}
+
+impl TextSpec {
+    /// File or folder of the weights inside the bundle.
+    pub fn weights(&self) -> &str {
+        match self {
+            Self::Umt5Bytes { file, .. } => file,
+            Self::Umt5 { weights, .. } => weights,
+        }
+    }
 }
 
 /// Padding.
@@ -60,7 +81,7 @@ impl ByteTextEncoder {
     /// [`Weights::finish`].
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a length of 0 or heads that do not divide the width.
+    /// [`Error::Invalid`] for another kind of encoder, a length of 0 or heads that do not divide the width.
     pub fn from_weights(spec: &TextSpec, weights: &Weights) -> Result<Self> {
         let TextSpec::Umt5Bytes {
             dim,
@@ -69,7 +90,11 @@ impl ByteTextEncoder {
             heads,
             max_len,
             ..
-        } = spec;
+        } = spec
+        else {
+            let reason = "the model's text encoder has a tokenizer of its own";
+            return Err(Error::invalid("byte text encoder", reason));
+        };
         if *heads == 0 || dim % heads != 0 {
             let reason = format!("{heads} heads do not divide the width {dim}");
             return Err(Error::invalid("byte text encoder", reason));

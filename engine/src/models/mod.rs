@@ -3,10 +3,13 @@
 //! One folder a family, one network a file; concrete models meet only in `pipeline`.
 
 pub mod byte_text;
+pub mod clip_image;
+pub mod clip_vision;
 pub mod linear_codec;
 pub mod names;
 pub mod one4d;
 pub mod umt5;
+pub mod umt5_text;
 pub mod wan;
 
 use candle_core::Tensor;
@@ -65,6 +68,17 @@ pub struct DenoiserInputs {
     pub condition: Tensor,
     /// `[R, 257, 1280]`: image tokens, for models that have an image path.
     pub image: Option<Tensor>,
+    /// What the XYZ half is given of its own, for models whose halves lie side by side; `None` is zeros.
+    pub xyz: Option<XyzCondition>,
+}
+
+/// Mask and condition latents of the XYZ half.
+#[derive(Clone, Debug)]
+pub struct XyzCondition {
+    /// `[1, 4, T', H', W']`.
+    pub mask: Tensor,
+    /// `[1, C, T', H', W']`.
+    pub condition: Tensor,
 }
 
 /// Velocities of both branches.

@@ -36,6 +36,27 @@ pub const HUGGING_FACE: NameTable = NameTable {
     ],
 };
 
+/// Our names and those of llama.cpp's `t5encoder` GGUF files.
+pub const GGUF: NameTable = NameTable {
+    block_prefix: ("blocks.", "enc.blk."),
+    block: &[
+        ("norm1", "attn_norm"),
+        ("attn.q", "attn_q"),
+        ("attn.k", "attn_k"),
+        ("attn.v", "attn_v"),
+        ("attn.o", "attn_o"),
+        ("pos_embedding.embedding", "attn_rel_b"),
+        ("norm2", "ffn_norm"),
+        ("ffn.gate.0", "ffn_gate"),
+        ("ffn.fc1", "ffn_up"),
+        ("ffn.fc2", "ffn_down"),
+    ],
+    globals: &[
+        ("token_embedding", "token_embd"),
+        ("norm", "enc.output_norm"),
+    ],
+};
+
 /// Shape of the encoder.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -215,18 +236,19 @@ pub struct Umt5Encoder {
 }
 
 impl Umt5Encoder {
-    /// Reads the encoder under the official or Hugging Face's names, or starts a fresh one.
+    /// Reads the encoder under the official, Hugging Face's or llama.cpp's names, or starts a fresh one.
     pub fn from_weights(cfg: &Umt5Config, weights: &Weights) -> Result<Self> {
-        let weights = match weights.shape("encoder.final_layer_norm.weight") {
-            Some(_) => {
-                // The embedding table is tied; some files hold it under the encoder's name only.
-                let has_shared = weights.shape("shared.weight").is_some();
-                weights.renamed(move |name| match name {
-                    "token_embedding.weight" if !has_shared => "encoder.embed_tokens.weight".into(),
-                    _ => HUGGING_FACE.theirs(name),
-                })
-            }
-            None => weights.clone(),
+        let weights = if weights.shape("enc.output_norm.weight").is_some() {
+            weights.renamed(|name| GGUF.theirs(name))
+        } else if weights.shape("encoder.final_layer_norm.weight").is_some() {
+            // The embedding table is tied; some files hold it under the encoder's name only.
+            let has_shared = weights.shape("shared.weight").is_some();
+            weights.renamed(move |name| match name {
+                "token_embedding.weight" if !has_shared => "encoder.embed_tokens.weight".into(),
+                _ => HUGGING_FACE.theirs(name),
+            })
+        } else {
+            weights.clone()
         };
         weights.skip("encoder.embed_tokens.weight"); // tied to the shared table
         let layers = (0..cfg.num_layers)

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use candle_core::safetensors::MmapedSafetensors;
 use candle_core::{DType, Device, Tensor, Var};
 use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Normal, Uniform};
 
+use crate::weight_files::{WeightFiles, weight_paths};
 use crate::{Error, Result};
 
 /// How a tensor starts when it is trained from nothing.
@@ -55,10 +55,7 @@ impl ParamStore {
 }
 
 enum Source {
-    Files {
-        files: MmapedSafetensors,
-        paths: Vec<PathBuf>,
-    },
+    Files(WeightFiles),
     Map {
         tensors: HashMap<String, Tensor>,
         origin: PathBuf,
@@ -122,27 +119,21 @@ pub struct Weights {
 }
 
 impl Weights {
-    /// Maps one or several safetensors files.
+    /// Maps one or several safetensors or GGUF files.
     ///
     /// # Errors
-    /// [`Error::Format`] if a file is no safetensors file.
+    /// Those of [`WeightFiles::open`].
     pub fn from_files(paths: &[impl AsRef<Path>], dtype: DType, device: &Device) -> Result<Self> {
-        let paths: Vec<PathBuf> = paths.iter().map(|p| p.as_ref().to_owned()).collect();
-        for path in &paths {
-            let file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-            let empty = file.metadata().map_err(|e| Error::io(path, e))?.len() == 0;
-            if empty {
-                return Err(Error::format(path, "the file is empty"));
-            }
-        }
-        #[expect(unsafe_code, reason = "memory map of a weight file")]
-        // SAFETY: the map is read-only; a file truncated while mapped would fault, which is the
-        // accepted price of not reading tens of gigabytes.
-        let files = unsafe { MmapedSafetensors::multi(&paths) }.map_err(|error| {
-            let path = paths.first().cloned().unwrap_or_default();
-            Error::format(path, format!("not a readable safetensors file: {error}"))
-        })?;
-        Ok(Self::with(Source::Files { files, paths }, dtype, device))
+        let files = WeightFiles::open(paths)?;
+        Ok(Self::with(Source::Files(files), dtype, device))
+    }
+
+    /// Maps what a path stands for: a file, an index of shards, or a folder.
+    ///
+    /// # Errors
+    /// Those of [`weight_paths`] and [`WeightFiles::open`].
+    pub fn open(path: &Path, dtype: DType, device: &Device) -> Result<Self> {
+        Self::from_files(&weight_paths(path)?, dtype, device)
     }
 
     /// Takes tensors from a map; `origin` names it in messages.
@@ -281,7 +272,7 @@ impl Weights {
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
         let path = self.path(name);
         match &*self.source {
-            Source::Files { files, .. } => files.get(&path).ok().map(|t| t.shape().to_vec()),
+            Source::Files(files) => files.shape(&path).map(<[usize]>::to_vec),
             Source::Map { tensors, .. } => tensors.get(&path).map(|t| t.dims().to_vec()),
             Source::Fresh { store, .. } => store.vars().get(&path).map(|v| v.dims().to_vec()),
             Source::Dry { shapes } => shapes.shapes().get(&path).cloned(),
@@ -291,7 +282,7 @@ impl Weights {
     /// Names that the source holds below this place, without its prefix; in the source's layout.
     pub fn names(&self) -> Vec<String> {
         let all: Vec<String> = match &*self.source {
-            Source::Files { files, .. } => files.tensors().into_iter().map(|(n, _)| n).collect(),
+            Source::Files(files) => files.names().map(str::to_owned).collect(),
             Source::Map { tensors, .. } => tensors.keys().cloned().collect(),
             Source::Fresh { store, .. } => store.vars().into_keys().collect(),
             Source::Dry { shapes } => shapes.shapes().into_keys().collect(),
@@ -321,9 +312,9 @@ impl Weights {
     pub fn get(&self, shape: &[usize], name: &str, init: Init) -> Result<Tensor> {
         let path = self.path(name);
         let found = match &*self.source {
-            Source::Files { files, .. } => match files.get(&path) {
-                Ok(_) => Some(files.load(&path, &self.device)?.to_dtype(self.dtype)?),
-                Err(_) => None,
+            Source::Files(files) => match files.load(&path, &self.device)? {
+                Some(tensor) => Some(tensor.to_dtype(self.dtype)?),
+                None => None,
             },
             Source::Map { tensors, .. } => match tensors.get(&path) {
                 Some(tensor) => Some(tensor.to_device(&self.device)?.to_dtype(self.dtype)?),
@@ -397,7 +388,7 @@ impl Weights {
     pub fn unused(&self) -> Vec<String> {
         let report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
         let all: Vec<String> = match &*self.source {
-            Source::Files { files, .. } => files.tensors().into_iter().map(|(n, _)| n).collect(),
+            Source::Files(files) => files.names().map(str::to_owned).collect(),
             Source::Map { tensors, .. } => tensors.keys().cloned().collect(),
             Source::Fresh { .. } | Source::Dry { .. } => Vec::new(),
         };
@@ -439,7 +430,7 @@ impl Weights {
             reason = format!("{reason}; and {} more", problems.len() - shown);
         }
         let origin = match &*self.source {
-            Source::Files { paths, .. } => paths.first().cloned().unwrap_or_default(),
+            Source::Files(files) => files.paths().first().cloned().unwrap_or_default(),
             Source::Map { origin, .. } => origin.clone(),
             Source::Fresh { .. } | Source::Dry { .. } => PathBuf::from("fresh weights"),
         };

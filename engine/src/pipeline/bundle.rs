@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::models::byte_text::TextSpec;
+use crate::models::clip_vision::ClipVisionConfig;
 use crate::models::one4d::DenoiserSpec;
 use crate::{Error, Result};
 
@@ -34,6 +35,9 @@ pub struct BundleManifest {
     pub codec: CodecSpec,
     /// The text encoder.
     pub text: TextSpec,
+    /// The image encoder, for bases with an image path; without it they are given zeros.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image: Option<ImageSpec>,
     /// The denoiser.
     pub denoiser: DenoiserSpec,
     /// Defaults of sampling.
@@ -57,6 +61,20 @@ pub enum CodecSpec {
     WanVae {
         /// File name inside the bundle.
         file: String,
+    },
+}
+
+/// Which image encoder, and its weights.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum ImageSpec {
+    /// The visual tower of CLIP, read for an image and dropped again.
+    ClipVision {
+        /// Weights inside the bundle: a file, an index of shards, or a folder.
+        weights: String,
+        /// Shape of the tower.
+        #[serde(default)]
+        config: ClipVisionConfig,
     },
 }
 

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device};
 use sha2::{Digest as _, Sha256};
 
-use super::{BundleManifest, CodecSpec, TextSpec};
+use super::{BundleManifest, CodecSpec, ImageSpec, TextSpec};
 use crate::job::{JobCtx, Stage};
 use crate::models::byte_text::ByteTextEncoder;
+use crate::models::clip_image::OnDemandClip;
 use crate::models::linear_codec::LinearCodec;
 use crate::models::one4d::One4d;
+use crate::models::umt5_text::OnDemandText;
 use crate::models::wan::vae::{WanVae, WanVaeConfig};
 use crate::models::{Denoiser, TextEncoder, VideoVae};
 use crate::nn::Weights;
+use crate::weight_files::weight_paths;
 use crate::{Error, Result};
 
 /// Folder of the bundled model inside an assets folder.
@@ -33,6 +36,8 @@ pub struct Model {
     pub codec: Box<dyn VideoVae>,
     /// Prompt to rows.
     pub text: Box<dyn TextEncoder>,
+    /// Image to tokens, where the model has an image path.
+    pub image: Option<OnDemandClip>,
     /// Velocities of both branches.
     pub denoiser: Box<dyn Denoiser>,
 }
@@ -45,7 +50,7 @@ impl Model {
     /// [`Error::Weights`] naming every tensor that is missing, unexpected or misshapen.
     pub fn load(folder: &Path, device: &Device, ctx: &JobCtx) -> Result<Self> {
         let manifest = BundleManifest::read(folder)?;
-        let file = |name: &str| -> Result<PathBuf> { inside(folder, name) };
+        let file = |name: &str| -> Result<PathBuf> { bundle_file(folder, name) };
         ctx.step(Stage::Load, 0, 3)?;
         let mut hash = WeightsHash::default();
         let codec: Box<dyn VideoVae> = match &manifest.codec {
@@ -54,7 +59,7 @@ impl Model {
                 channels,
             } => {
                 let path = file(name)?;
-                hash.add_file(&path)?;
+                hash.add(&path)?;
                 let codec = LinearCodec::load(&path, device)?;
                 if codec.latent_channels() != *channels {
                     return Err(Error::weights(
@@ -69,26 +74,31 @@ impl Model {
             }
             CodecSpec::WanVae { file: name } => {
                 let path = file(name)?;
-                hash.add_file(&path)?;
-                let weights = Weights::from_files(&[&path], DType::F32, device)?;
+                hash.add(&path)?;
+                let weights = Weights::open(&path, DType::F32, device)?;
                 let vae = WanVae::new(&WanVaeConfig::default(), &weights)?;
                 weights.finish()?;
                 Box::new(vae)
             }
         };
         ctx.step(Stage::Load, 1, 3)?;
-        let TextSpec::Umt5Bytes { file: name, .. } = &manifest.text;
-        let path = file(name)?;
-        hash.add_file(&path)?;
-        let text = ByteTextEncoder::load(&manifest.text, &path, device)?;
+        let text = text_encoder(folder, &manifest.text, &mut hash, device)?;
+        let image = match &manifest.image {
+            None => None,
+            Some(ImageSpec::ClipVision { weights, config }) => {
+                let weights = file(weights)?;
+                hash.add(&weights)?;
+                Some(OnDemandClip::new(config.clone(), &weights, device)?)
+            }
+        };
         ctx.step(Stage::Load, 2, 3)?;
         let (base, adapters) = (
             file(&manifest.denoiser.base)?,
             file(&manifest.denoiser.adapters)?,
         );
-        hash.add_file(&base)?;
-        hash.add_file(&adapters)?;
-        let base_weights = Weights::from_files(&[&base], DType::F32, device)?;
+        hash.add(&base)?;
+        hash.add(&adapters)?;
+        let base_weights = Weights::open(&base, DType::F32, device)?;
         let denoiser = One4d::load(&manifest.denoiser, &base_weights, &adapters, device)?;
         ctx.step(Stage::Load, 3, 3)?;
         Ok(Self {
@@ -96,22 +106,57 @@ impl Model {
             folder: folder.to_owned(),
             device: device.clone(),
             codec,
-            text: Box::new(text),
+            text,
+            image,
             denoiser: Box::new(denoiser),
             manifest,
         })
     }
 }
 
-/// A file of the bundle; a manifest must not point outside its folder.
-fn inside(folder: &Path, name: &str) -> Result<PathBuf> {
+fn text_encoder(
+    folder: &Path,
+    spec: &TextSpec,
+    hash: &mut WeightsHash,
+    device: &Device,
+) -> Result<Box<dyn TextEncoder>> {
+    Ok(match spec {
+        TextSpec::Umt5Bytes { file, .. } => {
+            let path = bundle_file(folder, file)?;
+            hash.add(&path)?;
+            Box::new(ByteTextEncoder::load(spec, &path, device)?)
+        }
+        TextSpec::Umt5 {
+            weights,
+            tokenizer,
+            config,
+            max_len,
+        } => {
+            let weights = bundle_file(folder, weights)?;
+            let tokenizer = bundle_file(folder, tokenizer)?;
+            hash.add(&weights)?;
+            hash.add_file(&tokenizer)?;
+            let words = (tokenizer.as_path(), *max_len);
+            Box::new(OnDemandText::new(
+                config.clone(),
+                &weights,
+                words,
+                DType::F32,
+                device,
+            )?)
+        }
+    })
+}
+
+/// A file or folder of the bundle; a manifest must not point outside its folder.
+pub(crate) fn bundle_file(folder: &Path, name: &str) -> Result<PathBuf> {
     let plain = Path::new(name).components().count() == 1 && !name.starts_with('.');
     if !plain {
         let reason = format!("`{name}` is no file name inside the model folder");
         return Err(Error::format(folder.join("model.json"), reason));
     }
     let path = folder.join(name);
-    if path.is_file() {
+    if path.exists() {
         Ok(path)
     } else {
         Err(Error::weights(
@@ -163,6 +208,13 @@ struct WeightsHash(Sha256);
 
 impl WeightsHash {
     const WINDOW_BYTES: u64 = 1 << 20;
+
+    /// Counts in what a path stands for.
+    fn add(&mut self, path: &Path) -> Result<()> {
+        weight_paths(path)?
+            .iter()
+            .try_for_each(|path| self.add_file(path))
+    }
 
     fn add_file(&mut self, path: &Path) -> Result<()> {
         let io = |error| Error::io(path, error);

@@ -12,11 +12,12 @@ mod runner;
 mod save;
 mod train;
 
-pub use bundle::{BUNDLE_FORMAT, BundleManifest, CodecSpec, SamplingDefaults};
+pub use bundle::{BUNDLE_FORMAT, BundleManifest, CodecSpec, ImageSpec, SamplingDefaults};
 
 pub use crate::models::byte_text::TextSpec;
 pub use crate::models::one4d::{Coupling, DenoiserSpec};
 
+pub(crate) use load::bundle_file;
 pub use load::{Model, asset, bundled_model};
 pub use observe::{ClipSize, ObservedClip, observe};
 pub use render::render_clips;

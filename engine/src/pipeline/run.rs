@@ -10,9 +10,10 @@ use super::{Model, Request};
 use crate::conditioning;
 use crate::job::{JobCtx, Preview, Stage};
 use crate::models::DenoiserInputs;
+use crate::models::one4d::{ConditioningKind, four_d_nex};
 use crate::postopt::{self, PointmapClip, SolveOptions};
 use crate::sampler::{self, Latents, SamplerSettings, SolverKind};
-use crate::scene::{Plane, Points, ScaleTag, Scene4d, SceneMeta};
+use crate::scene::{Plane, Points, ScaleTag, Scene4d, SceneMeta, SolverFlag};
 use crate::{Error, Result};
 
 /// Pointmap coordinates beyond this lie on the wall of the normalisation box and are not fitted.
@@ -153,15 +154,37 @@ pub fn generate_from(
     let inputs = inputs(model, request, settled, clip, watch, ctx)?;
     let latents = sample(model, settled, &inputs, ctx)?;
     watch.lap(Stage::Sample);
-    ctx.step(Stage::Decode, 0, 2)?;
-    let rgb = finite(model.codec.decode(&latents.rgb, ctx)?, "the RGB branch")?;
-    ctx.step(Stage::Decode, 1, 2)?;
-    let xyz = finite(model.codec.decode(&latents.xyz, ctx)?, "the XYZ branch")?;
-    ctx.step(Stage::Decode, 2, 2)?;
+    let (rgb, xyz) = decode(model, &latents, ctx)?;
     watch.lap(Stage::Decode);
     let scene = build_scene(model, request, settled, clip, (&rgb, &xyz), ctx)?;
     watch.lap(Stage::Optimise);
     Ok(scene)
+}
+
+/// Latents of both branches to frames and points, `[1, 3, T, H, W]`.
+fn decode(model: &Model, latents: &Latents, ctx: &JobCtx) -> Result<(Tensor, Tensor)> {
+    ctx.step(Stage::Decode, 0, 2)?;
+    let (rgb, xyz) = match model.manifest.denoiser.conditioning {
+        ConditioningKind::Unified => {
+            let rgb = model.codec.decode(&latents.rgb, ctx)?;
+            ctx.step(Stage::Decode, 1, 2)?;
+            (rgb, model.codec.decode(&latents.xyz, ctx)?)
+        }
+        ConditioningKind::SideBySide => {
+            let xyz = four_d_nex::restore_xyz(&latents.xyz)?;
+            let wide = model
+                .codec
+                .decode(&Tensor::cat(&[&latents.rgb, &xyz], 4)?, ctx)?;
+            let half = wide.dim(4)? / 2;
+            let part = |start| wide.narrow(4, start, half)?.contiguous();
+            (part(0)?, part(half)?)
+        }
+    };
+    ctx.step(Stage::Decode, 2, 2)?;
+    Ok((
+        finite(rgb, "the RGB branch")?,
+        finite(xyz, "the XYZ branch")?,
+    ))
 }
 
 /// Mask, condition latents and text rows: everything the denoiser is given beside noise.
@@ -180,22 +203,59 @@ fn inputs(
         (1, 3, clip.num_frames, height, width),
         &model.device,
     )?;
-    let placed = conditioning::encode_known_frames(&*model.codec, &video, &clip.known(), ctx)?;
+    let kind = model.manifest.denoiser.conditioning;
+    let (placed, xyz) = match kind {
+        ConditioningKind::Unified => {
+            let known = clip.known();
+            let placed = conditioning::encode_known_frames(&*model.codec, &video, &known, ctx)?;
+            (placed, None)
+        }
+        ConditioningKind::SideBySide => {
+            if clip.frames.iter().map(|(at, _)| *at).ne([0]) {
+                return Err(Error::invalid(
+                    format!("input of {}", model.manifest.name),
+                    "this model takes one image, at the first frame",
+                ));
+            }
+            let image = video.narrow(2, 0, 1)?; // [1, 3, 1, H, W]
+            let frames = clip.num_frames;
+            let (rgb, xyz) = conditioning::encode_side_by_side(&*model.codec, &image, frames, ctx)?;
+            (rgb, Some(xyz))
+        }
+    };
     ctx.step(Stage::Condition, 1, 1)?;
     watch.lap(Stage::Condition);
     ctx.step(Stage::Text, 0, 1)?;
-    let mut rows = vec![model.text.encode(&request.prompt)?];
+    let prompt = match kind {
+        ConditioningKind::Unified => request.prompt.clone(),
+        ConditioningKind::SideBySide => request.prompt.clone() + four_d_nex::PROMPT_SUFFIX,
+    };
+    let mut rows = vec![model.text.encode(&prompt)?];
     if settled.guidance != 1.0 {
         rows.push(model.text.encode(&request.negative_prompt)?);
     }
+    let image = image_tokens(model, clip, rows.len())?;
     ctx.step(Stage::Text, 1, 1)?;
     watch.lap(Stage::Text);
     Ok(DenoiserInputs {
         text: Tensor::cat(&rows, 0)?, // [R, S, E]
         mask: placed.mask,
         condition: placed.condition,
-        image: None,
+        image,
+        xyz,
     })
+}
+
+/// Image tokens of the first observed frame, one row a guidance half: `[R, N, E]`.
+fn image_tokens(model: &Model, clip: &ObservedClip, rows: usize) -> Result<Option<Tensor>> {
+    let (Some(tower), Some((_, rgb))) = (&model.image, clip.frames.first()) else {
+        return Ok(None);
+    };
+    let (width, height) = (model.manifest.width as u32, model.manifest.height as u32);
+    let picture = image::RgbImage::from_raw(width, height, rgb.clone())
+        .ok_or_else(|| Error::shape("observed frame", format!("{width} x {height}"), rgb.len()))?;
+    let tokens = tower.encode(&picture)?;
+    Ok(Some(Tensor::cat(&vec![tokens; rows], 0)?))
 }
 
 /// Integrates both branches from noise, showing a frame of every step's guess.
@@ -273,12 +333,25 @@ fn build_scene(
             model: Some(model.manifest.name.clone()),
             model_hash: Some(model.hash.clone()),
             settings: serde_json::json!({ "request": request, "settled": settled }),
-            flags: solution.flags,
+            flags: flags(model, solution.flags),
             observed: clip.frames.iter().map(|(at, _)| *at).collect(),
         },
     };
     scene.check()?;
     Ok(scene)
+}
+
+/// The solver's flags, and what is known of the model beforehand: 4DNeX centres every frame on its own.
+fn flags(
+    model: &Model,
+    mut found: Vec<(Option<usize>, SolverFlag)>,
+) -> Vec<(Option<usize>, SolverFlag)> {
+    let centred = (None, SolverFlag::PerFrameCentred);
+    let is_centred = model.manifest.denoiser.conditioning == ConditioningKind::SideBySide;
+    if is_centred && !found.contains(&centred) {
+        found.push(centred);
+    }
+    found
 }
 
 /// A title for people: the prompt's beginning, or what was observed.

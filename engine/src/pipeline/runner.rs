@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Generated, Model, Request, Stopwatch, bundled_model, generate, save};
 use crate::device::device_name;
+use crate::import::{self, ImportRequest, Imported};
 use crate::job::{JobCtx, Stage};
 use crate::scene::{self, Scene4d};
 use crate::worker::{JobRequest, JobRunner, Output};
@@ -32,6 +33,7 @@ impl JobRunner for PipelineRunner {
                 Stage::Save,
             ],
             JobRequest::Open(_) | JobRequest::Inspect(_) => vec![Stage::Load],
+            JobRequest::Import { .. } => vec![Stage::Media, Stage::Optimise, Stage::Save],
             JobRequest::Export(_) => vec![Stage::Export],
             JobRequest::Train(_) => vec![Stage::Render, Stage::Train],
             JobRequest::EvalSynthetic(_) => vec![Stage::Load, Stage::Evaluate],
@@ -50,6 +52,7 @@ impl JobRunner for PipelineRunner {
                 self.generate(&request, out.as_deref(), ctx, show)
             }
             JobRequest::Open(path) => open(&path, ctx, show),
+            JobRequest::Import { request, out } => imported(&request, &out, ctx, show),
             JobRequest::Export(request) => exported(&export::run(&request, ctx)?),
             JobRequest::Train(request) => super::train(&request, ctx),
             JobRequest::EvalSynthetic(request) => self.eval_synthetic(&request, ctx),
@@ -142,6 +145,13 @@ impl PipelineRunner {
 }
 
 fn open(path: &Path, ctx: &JobCtx, show: &dyn Fn(Arc<Scene4d>)) -> Result<Output> {
+    let is_scene = path
+        .extension()
+        .is_some_and(|e| e == "one4d" || e == "safetensors");
+    if !is_scene && import::is_importable(path) {
+        let found = import::import(&ImportRequest::new(path), ctx)?;
+        return Ok(show_imported(path, found, ctx, show));
+    }
     ctx.step(Stage::Load, 0, 1)?;
     let scene = Arc::new(scene::open(path)?);
     ctx.step(Stage::Load, 1, 1)?;
@@ -156,6 +166,53 @@ fn open(path: &Path, ctx: &JobCtx, show: &dyn Fn(Arc<Scene4d>)) -> Result<Output
         files: Vec::new(),
         report,
     })
+}
+
+fn imported(
+    request: &ImportRequest,
+    out: &Path,
+    ctx: &JobCtx,
+    show: &dyn Fn(Arc<Scene4d>),
+) -> Result<Output> {
+    let found = import::import(request, ctx)?;
+    ctx.step(Stage::Save, 0, 1)?;
+    found.scene.save(out)?;
+    ctx.step(Stage::Save, 1, 1)?;
+    let mut output = show_imported(&request.path, found, ctx, show);
+    output.files = vec![out.to_owned()];
+    output.report["files"] = json!(output.files);
+    Ok(output)
+}
+
+/// Shows an imported scene; what had to be assumed becomes warnings.
+fn show_imported(
+    path: &Path,
+    found: Imported,
+    ctx: &JobCtx,
+    show: &dyn Fn(Arc<Scene4d>),
+) -> Output {
+    for note in &found.notes {
+        ctx.warn(Stage::Media, note.clone());
+    }
+    let scene = Arc::new(found.scene);
+    let report = json!({
+        "source": path,
+        "tool": found.tool,
+        "notes": found.notes,
+        "frames": scene.num_frames,
+        "height": scene.height,
+        "width": scene.width,
+        "flags": scene.meta.flags,
+        "text": format!(
+            "{}: {} frames of {} x {}",
+            found.tool, scene.num_frames, scene.width, scene.height
+        ),
+    });
+    show(scene);
+    Output {
+        files: Vec::new(),
+        report,
+    }
 }
 
 fn exported(files: &[PathBuf]) -> Result<Output> {

@@ -3,8 +3,10 @@
 use glam::DVec3;
 use rayon::prelude::*;
 
+use super::elimination::best_depth;
+use super::refinement::PointNorm;
 use super::trajectory::Trajectory;
-use super::{PointmapClip, SolveOptions};
+use super::{DepthSource, PointmapClip, SolveOptions};
 use crate::Result;
 use crate::geometry::{CameraFromWorld, Intrinsics};
 use crate::job::{JobCtx, Stage};
@@ -36,6 +38,7 @@ struct FrameInput<'a> {
     camera_from_clip: CameraFromWorld,
     world_from_clip: CameraFromWorld,
     scale: f64,
+    depth: DepthSource,
 }
 
 /// What one frame writes.
@@ -74,7 +77,7 @@ impl RayTable {
 pub(super) fn evaluate(
     clip: &PointmapClip<'_>,
     options: &SolveOptions,
-    lens: &Intrinsics,
+    lenses: &[Intrinsics],
     path: &Trajectory,
     ctx: &JobCtx,
 ) -> Result<Planes> {
@@ -86,7 +89,6 @@ pub(super) fn evaluate(
         residual: vec![0.0; pixels],
         valid: vec![0; pixels],
     };
-    let table = RayTable::new(clip, options, lens);
     let mut outputs: Vec<FrameOutput<'_>> = planes
         .points
         .chunks_exact_mut(per_frame * 3)
@@ -108,12 +110,14 @@ pub(super) fn evaluate(
             .for_each(|(offset, output)| {
                 let frame_idx = first + offset;
                 let range = frame_idx * per_frame..(frame_idx + 1) * per_frame;
+                let table = RayTable::new(clip, options, &lenses[frame_idx]);
                 let input = FrameInput {
                     points: &clip.points[range.start * 3..range.end * 3],
                     valid: clip.valid.map(|v| &v[range]),
                     camera_from_clip: path.poses[frame_idx],
                     world_from_clip: path.poses[0],
                     scale: path.scale(frame_idx),
+                    depth: options.depth,
                 };
                 evaluate_frame(&input, &table, output);
             });
@@ -151,12 +155,21 @@ struct Evaluated {
     bits: u8,
 }
 
-/// `D* = <Y, d> / <d, d>` and the distance of `Y` from its ray.
+/// Depth by the wanted rule, `D* = <Y, d> / <d, d>` in general, and the distance of `Y` from its ray.
 #[inline]
 fn evaluate_point(input: &FrameInput<'_>, pixel: f64, point: DVec3, ray: DVec3) -> Evaluated {
     let y = input.camera_from_clip.transform(point);
     let depth = y.dot(ray) / ray.dot(ray);
     let residual = (y - ray * depth).length();
+    let depth = match input.depth {
+        DepthSource::Ray => depth,
+        // The components are those of the world, where the paper takes them.
+        DepthSource::RayL1 => {
+            let back = input.world_from_clip.rotation * input.camera_from_clip.rotation.transpose();
+            best_depth(back * y, back * ray, PointNorm::ComponentL1)
+        }
+        DepthSource::RawZ => y.z,
+    };
     if !residual.is_finite() {
         return Evaluated {
             point: [f32::NAN; 3],
@@ -181,7 +194,7 @@ fn evaluate_point(input: &FrameInput<'_>, pixel: f64, point: DVec3, ray: DVec3) 
 /// Clears `NOT_EDGE` on both sides of a relative depth step above `step`.
 ///
 /// Decoders blur depth edges, which leaves points between the surfaces.
-fn mark_edges(depth: &[f32], width: usize, step: f32, valid: &mut [u8]) {
+pub(crate) fn mark_edges(depth: &[f32], width: usize, step: f32, valid: &mut [u8]) {
     let is_edge = |a: f32, b: f32| (a - b).abs() > step * a.min(b);
     for start in (0..depth.len()).step_by(width) {
         for i in start..start + width - 1 {
@@ -211,6 +224,7 @@ mod tests {
             camera_from_clip: CameraFromWorld::IDENTITY,
             world_from_clip: CameraFromWorld::IDENTITY,
             scale: 1.0,
+            depth: DepthSource::Ray,
         };
         let (point, ray) = (DVec3::new(0.5, -0.3, 2.0), DVec3::new(0.3, -0.2, 1.0));
         let found = evaluate_point(&input, 1e-3, point, ray);

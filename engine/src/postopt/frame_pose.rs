@@ -11,6 +11,9 @@ use crate::geometry::{CameraFromWorld, Intrinsics, cross_matrix};
 /// Share of the weight that must lie in front of the camera.
 const MIN_FRONT: f64 = 0.95;
 
+/// How many times better a cloud behind the camera must fit to be believed, in squares.
+const BEHIND_COST: f64 = 100.0;
+
 /// Where the search for the rotation begins.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Start {
@@ -133,7 +136,9 @@ impl<'a> FrameProblem<'a> {
         moments.eliminate_translation()
     }
 
-    /// The cheapest minimum with the cloud in front of the camera; the cheapest of all if none has.
+    /// The cheapest minimum with the cloud in front of the camera; one with the cloud behind only
+    /// where it fits far better: a planar cloud has a twin behind of equal cost, but a cloud that was
+    /// turned inside out fits nowhere else.
     fn cold_start(&mut self, cost: &RotationCost) -> Option<DMat3> {
         let minima = cost.all_minima();
         let keyed = minima.into_iter().map(|rotation| {
@@ -141,9 +146,16 @@ impl<'a> FrameProblem<'a> {
             let behind = self.median_depth(rotation, translation) <= 0.0;
             (behind, cost.value(rotation), rotation)
         });
+        // Below the rounding of f32 input costs are equal.
+        let floor = 1e-12 * cost.trace();
         keyed
             .filter(|(_, value, _)| value.is_finite())
-            .min_by(|a, b| a.0.cmp(&b.0).then(a.1.total_cmp(&b.1)))
+            .min_by(|a, b| {
+                let price = |(behind, value, _): &(bool, f64, DMat3)| {
+                    (value + floor) * if *behind { BEHIND_COST } else { 1.0 }
+                };
+                price(a).total_cmp(&price(b))
+            })
             .map(|best| best.2)
     }
 

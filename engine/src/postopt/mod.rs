@@ -23,22 +23,37 @@
 //! trajectory  all frames: track, polish, interpolate what cannot be solved
 //! quality     flags
 //! dense       every pixel: points, depth, residual, validity
+//! joint       all poses and the focal length together, with a motion prior
+//! posed       the same where the poses are known
+//! join        windows of a long clip into one scene
 //! ```
 //!
-//! Poses of different frames are independent here; a joint refinement with a motion prior would
-//! take the samples and the poses of `trajectory` and hand back better poses to `dense`.
+//! Up to `trajectory` the poses of different frames are independent; `joint` couples neighbours and
+//! writes its poses back for `dense` to use.
 
+mod banded;
 mod dense;
+mod elimination;
 mod focal;
 mod frame_pose;
+mod join;
+mod joint;
 mod moments;
+mod motion_prior;
+mod posed;
 mod quality;
+mod refinement;
 mod samples;
 mod so3_newton;
 mod trajectory;
 mod validity_bits;
 
+pub(crate) use dense::mark_edges;
+pub use elimination::best_depth;
 pub use focal::{FOCAL_PRIOR, FocalProfile, FocalSource};
+pub use join::{JoinReport, Window, join_windows, window_spans};
+pub use posed::solve_posed;
+pub use refinement::{MotionPrior, PointNorm, Refinement};
 pub use validity_bits::box_validity;
 
 use crate::geometry::{Camera, CameraFromWorld, Intrinsics};
@@ -105,13 +120,53 @@ pub struct SolveOptions {
     /// Where in its square a pixel's ray passes: column `j` looks through `u = j + pixel_centre`.
     /// 0.5 here and in COLMAP; 0 in clips of the DUSt3R family.
     pub pixel_centre: f64,
-    /// Use every n-th pixel of every n-th row to solve; `None` aims at 7,000 pixels a frame.
+    /// Use every n-th pixel of every n-th row to solve; `None` aims at 12,000 pixels a frame.
     /// Depth, residual and validity are computed for every pixel all the same.
     pub stride: Option<usize>,
     /// Relative depth step to a 4-neighbour above which both are flying pixels, for a lens of
     /// 520 px focal length; scaled with the pixel's angle so that slopes count alike at any size.
     /// 0.05 for generated, 0.03 for measured clips.
     pub edge_step: f64,
+    /// Whether the lens may change from frame to frame.
+    pub focal: FocalMode,
+    /// Joint refinement of poses and focal length; `None` leaves each frame by itself.
+    pub refinement: Option<Refinement>,
+    /// Which depth is reported.
+    pub depth: DepthSource,
+}
+
+/// Whether the lens may change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FocalMode {
+    /// One lens for all frames.
+    #[default]
+    Shared,
+    /// A lens a frame, smooth over time: zooms.
+    PerFrame,
+}
+
+/// Which depth a pixel gets at its final camera.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DepthSource {
+    /// That of the point's projection onto its ray.
+    #[default]
+    Ray,
+    /// That which is closest by the sum of components in the world.
+    RayL1,
+    /// The z of the point itself, which need not lie on the ray.
+    RawZ,
+}
+
+impl SolveOptions {
+    /// As One4D's paper writes it: component distances and the path prior. It draws the trajectory
+    /// together; the default does not.
+    pub fn paper() -> Self {
+        Self {
+            refinement: Some(Refinement::PAPER),
+            depth: DepthSource::RayL1,
+            ..Self::default()
+        }
+    }
 }
 
 impl Default for SolveOptions {
@@ -121,6 +176,9 @@ impl Default for SolveOptions {
             pixel_centre: 0.5,
             stride: None,
             edge_step: 0.05,
+            focal: FocalMode::Shared,
+            refinement: Some(Refinement::OURS),
+            depth: DepthSource::Ray,
         }
     }
 }
@@ -150,7 +208,7 @@ pub struct FrameQuality {
 /// What [`solve`] finds. All lengths are in the clip's own unit.
 #[derive(Clone, Debug)]
 pub struct Solution {
-    /// `[T]`; camera 0 is the world's origin; one lens for all.
+    /// `[T]`; camera 0 is the world's origin; one lens for all unless each was asked for.
     pub cameras: Vec<Camera>,
     /// `[T, H, W, 3]` points in the world of camera 0; NaN = none.
     pub points: Vec<f32>,
@@ -167,8 +225,10 @@ pub struct Solution {
     pub quality: Vec<FrameQuality>,
     /// How the focal length was found.
     pub focal: FocalProfile,
-    /// Takes the clip's own coordinates to the world of camera 0.
+    /// Takes the clip's own coordinates to the world of camera 0, before [`Self::scale`].
     pub world_from_clip: CameraFromWorld,
+    /// Units of the world in a unit of the clip; 1 unless poses were given.
+    pub scale: f64,
     /// Median depth over the solved frames; 0 if none was solved.
     pub median_depth: f64,
 }
@@ -188,25 +248,88 @@ pub fn solve(clip: &PointmapClip<'_>, options: &SolveOptions, ctx: &JobCtx) -> R
     ctx.step(Stage::Optimise, 0, total)?;
     let frames = samples::collect(clip, options);
     ctx.step(Stage::Optimise, 1, total)?;
-    let focal = focal::search(clip, &frames, options.known_intrinsics, ctx)?;
+    let (mut focal, mut lenses) = find_lenses(clip, &frames, options, ctx)?;
     ctx.step(Stage::Optimise, 2, total)?;
-    let path = trajectory::solve(&frames, &focal.lens, ctx)?;
+    let mut path = trajectory::solve(&frames, &lenses, ctx)?;
+    if let Some(refinement) = options.refinement {
+        let freedom = joint::Freedom {
+            poses: true,
+            focal: is_free(&focal) && options.focal == FocalMode::Shared,
+        };
+        joint::refine(&frames, &mut lenses, &mut path, refinement, freedom, ctx)?;
+        if freedom.focal {
+            focal.lens = lenses[0];
+        }
+    }
     ctx.step(Stage::Optimise, 3, total)?;
+    finish(
+        clip,
+        options,
+        Found {
+            frames,
+            focal,
+            lenses,
+            path,
+        },
+        ctx,
+    )
+}
+
+/// True if the focal length rests on the clip, so that the clip may move it.
+fn is_free(focal: &FocalProfile) -> bool {
+    matches!(focal.source, FocalSource::Estimated | FocalSource::Weak)
+}
+
+fn find_lenses(
+    clip: &PointmapClip<'_>,
+    frames: &[samples::FrameSamples],
+    options: &SolveOptions,
+    ctx: &JobCtx,
+) -> Result<(FocalProfile, Vec<Intrinsics>)> {
+    if options.focal == FocalMode::PerFrame && options.known_intrinsics.is_none() {
+        return focal::search_each(clip, frames, ctx);
+    }
+    let found = focal::search(clip, frames, options.known_intrinsics, ctx)?;
+    let lenses = vec![found.lens; frames.len()];
+    Ok((found, lenses))
+}
+
+/// All that the sampled pixels gave.
+struct Found {
+    frames: Vec<samples::FrameSamples>,
+    focal: FocalProfile,
+    lenses: Vec<Intrinsics>,
+    path: trajectory::Trajectory,
+}
+
+/// Flags and full planes of what was found.
+fn finish(
+    clip: &PointmapClip<'_>,
+    options: &SolveOptions,
+    found: Found,
+    ctx: &JobCtx,
+) -> Result<Solution> {
+    let Found {
+        frames,
+        focal,
+        lenses,
+        path,
+    } = found;
     let flags = quality::flags(&frames, &focal, &path, clip.width.max(clip.height));
-    let planes = dense::evaluate(clip, options, &focal.lens, &path, ctx)?;
+    let planes = dense::evaluate(clip, options, &lenses, &path, ctx)?;
     // Cameras in scenes look through pixel centres at +0.5, whatever the clip's own grid.
     let shift_px = 0.5 - options.pixel_centre;
-    let intrinsics = Intrinsics {
-        cx_px: focal.lens.cx_px + shift_px,
-        cy_px: focal.lens.cy_px + shift_px,
-        ..focal.lens
-    };
     let first = path.poses[0].inverse();
     let cameras = path
         .poses
         .iter()
-        .map(|pose| Camera {
-            intrinsics,
+        .zip(&lenses)
+        .map(|(pose, lens)| Camera {
+            intrinsics: Intrinsics {
+                cx_px: lens.cx_px + shift_px,
+                cy_px: lens.cy_px + shift_px,
+                ..*lens
+            },
             world_from_camera: pose.inverse().relative_to(first),
         })
         .collect();
@@ -220,6 +343,7 @@ pub fn solve(clip: &PointmapClip<'_>, options: &SolveOptions, ctx: &JobCtx) -> R
         quality: path.quality(),
         focal,
         world_from_clip: path.poses[0],
+        scale: 1.0,
         median_depth: path.median_depth,
     })
 }
@@ -235,6 +359,14 @@ fn check_options(options: &SolveOptions) -> Result<()> {
                 "edge step must be positive and pixel centre finite, got {} and {}",
                 options.edge_step, options.pixel_centre
             ),
+        ));
+    }
+    if let Some(refinement) = options.refinement
+        && !(refinement.weight >= 0.0 && refinement.weight.is_finite())
+    {
+        return Err(Error::invalid(
+            "motion prior",
+            format!("its weight must be 0 or more, got {}", refinement.weight),
         ));
     }
     match options.known_intrinsics {

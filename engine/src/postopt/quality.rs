@@ -6,7 +6,7 @@ use super::focal::{FocalProfile, FocalSource};
 use super::samples::{FrameSamples, MIN_PIXELS, principal_axes};
 use super::trajectory::Trajectory;
 use crate::geometry::robust::{median, quantile};
-use crate::geometry::rotation_angle_rad;
+use crate::geometry::rotation_log;
 use crate::scene::SolverFlag;
 
 /// A cloud is a plane if its variance across is below this share of the next smaller one.
@@ -86,39 +86,61 @@ fn is_planar(samples: &FrameSamples) -> bool {
     third < PLANAR_RATIO * second
 }
 
-/// Whether the camera stands still, judged against the uncertainty of its poses.
+/// Whether the camera stands still or only turns.
+///
+/// Judged on the poses that frames found by themselves: what the frames do not share is noise.
 fn motion_flag(path: &Trajectory) -> Option<SolverFlag> {
     let solved: Vec<_> = path.fits.iter().flatten().collect();
     let first = solved.first().filter(|_| solved.len() > 1)?;
-    let middle = solved
+    let centres: Vec<DVec3> = solved
         .iter()
         .map(|f| f.pose.inverse().translation)
-        .sum::<DVec3>()
-        / solved.len() as f64;
-    let largest = |values: &mut dyn Iterator<Item = f64>| values.fold(0.0, f64::max);
-    let moved = largest(
-        &mut solved
-            .iter()
-            .map(|f| (f.pose.inverse().translation - middle).length()),
-    );
-    let turned = largest(
-        &mut solved
-            .iter()
-            .map(|f| rotation_angle_rad(f.pose.rotation * first.pose.rotation.transpose())),
-    );
+        .collect();
+    let turns: Vec<DVec3> = solved
+        .iter()
+        .map(|f| rotation_log(f.pose.rotation * first.pose.rotation.transpose()))
+        .collect();
     let mut centre_sigmas: Vec<f64> = solved.iter().map(|f| f.sigma.centre).collect();
     let mut turn_sigmas: Vec<f64> = solved.iter().map(|f| f.sigma.rotation_rad).collect();
-    // The largest of some hundred three-axis deviations stays below 4 sigma, and the difference of
-    // two below 6.
-    let still = (STILL * path.median_depth.abs()).max(4.0 * median(&mut centre_sigmas)?);
-    let unturned = UNTURNED_RAD.max(6.0 * median(&mut turn_sigmas)?);
-    if moved > still {
-        None
-    } else if turned > unturned {
-        Some(SolverFlag::PureRotation)
-    } else {
-        Some(SolverFlag::StaticCamera)
+    let moves = varies(
+        &centres,
+        STILL * path.median_depth.abs(),
+        median(&mut centre_sigmas)?,
+    );
+    let turning = varies(&turns, UNTURNED_RAD, median(&mut turn_sigmas)?);
+    match (moves, turning) {
+        (true, _) => None,
+        (false, true) => Some(SolverFlag::PureRotation),
+        (false, false) => Some(SolverFlag::StaticCamera),
     }
+}
+
+/// Whether a sequence moves, and is not a constant under noise of about `sigma`.
+///
+/// The formal deviation assumes independent pixels and the right lens and may be off by some factor,
+/// so below 30 of it the order in time decides: for white noise von Neumann's ratio of the mean
+/// square step to the variance is 2 with a spread of about 2 / sqrt(3 n), for a motion far less.
+fn varies(values: &[DVec3], floor: f64, sigma: f64) -> bool {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<DVec3>() / n;
+    let largest = values
+        .iter()
+        .map(|v| (*v - mean).length())
+        .fold(0.0, f64::max);
+    if largest <= floor || largest > 30.0 * sigma {
+        return largest > floor;
+    }
+    if values.len() < 8 {
+        return largest > 4.0 * sigma;
+    }
+    let variance = values
+        .iter()
+        .map(|v| (*v - mean).length_squared())
+        .sum::<f64>()
+        / n;
+    let steps = values.windows(2).map(|w| (w[1] - w[0]).length_squared());
+    let ratio = steps.sum::<f64>() / (n - 1.0) / variance;
+    ratio < 2.0 - 3.0 * 2.0 / (3.0 * n).sqrt()
 }
 
 /// True if every frame's box lies around the origin, as 4DNeX leaves its clips.

@@ -9,7 +9,7 @@ use crate::geometry::symmetric_eigen;
 use crate::scene::validity;
 
 /// Pixels a frame that the default stride aims at.
-const TARGET_PIXELS: usize = 7000;
+const TARGET_PIXELS: usize = 12_000;
 /// A frame with fewer usable pixels has no pose of its own.
 pub(super) const MIN_PIXELS: usize = 200;
 /// Validity that a pixel must have before solving.

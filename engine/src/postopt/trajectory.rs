@@ -66,17 +66,18 @@ impl Trajectory {
     }
 }
 
-/// Solves every frame that can be solved and interpolates the others.
+/// Solves every frame that can be solved, each with its lens, and interpolates the others.
 pub(super) fn solve(
     frames: &[FrameSamples],
-    lens: &Intrinsics,
+    lenses: &[Intrinsics],
     ctx: &JobCtx,
 ) -> Result<Trajectory> {
-    let (starts, cuts) = track(frames, lens, ctx)?;
+    let (starts, cuts) = track(frames, lenses, ctx)?;
     let fits: Vec<Option<FrameFit>> = frames
         .par_iter()
+        .zip(lenses)
         .zip(starts)
-        .map(|(samples, start)| {
+        .map(|((samples, lens), start)| {
             ctx.check()?;
             let robust = Robust {
                 rounds: 6,
@@ -102,14 +103,14 @@ pub(super) fn solve(
 /// jump; else cold, keeping the better of the two.
 fn track(
     frames: &[FrameSamples],
-    lens: &Intrinsics,
+    lenses: &[Intrinsics],
     ctx: &JobCtx,
 ) -> Result<(Vec<Option<DMat3>>, Vec<usize>)> {
     let mut cuts = Vec::new();
     let mut history = VecDeque::with_capacity(HISTORY);
     let mut last: Option<DMat3> = None;
     let mut starts = Vec::with_capacity(frames.len());
-    for (frame_idx, frame) in frames.iter().enumerate() {
+    for (frame_idx, (frame, lens)) in frames.iter().zip(lenses).enumerate() {
         ctx.check()?;
         if !frame.solvable() {
             starts.push(None);

@@ -7,6 +7,7 @@
 mod file;
 mod plane;
 
+pub(crate) use file::map_regular_file;
 pub use file::{MAX_SIDE_PX, SCENE_FORMAT_VERSION, TensorFile, TensorInfo, open};
 pub use plane::{Half, Plane};
 

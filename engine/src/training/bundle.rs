@@ -12,7 +12,7 @@ use super::trainee::Named;
 use crate::atomic_file;
 use crate::datasets::synthetic::CLIP_FPS;
 use crate::models::linear_codec::LinearCodec;
-use crate::models::one4d::{AdapterMeta, DenoiserSpec, save_adapters};
+use crate::models::one4d::{AdapterMeta, ConditioningKind, DenoiserSpec, save_adapters};
 use crate::pipeline::{BUNDLE_FORMAT, BundleManifest, CodecSpec, SamplingDefaults};
 use crate::{Error, Result};
 
@@ -86,12 +86,14 @@ fn manifest(config: &TrainConfig, trained_steps: u64) -> BundleManifest {
             channels: config.codec.channels,
         },
         text: config.text(),
+        image: None,
         denoiser: DenoiserSpec {
             config: config.wan(),
             base: BASE_FILE.to_owned(),
             adapters: ADAPTER_FILE.to_owned(),
             coupling: config.model.coupling,
             prediction: config.model.prediction,
+            conditioning: ConditioningKind::Unified,
         },
         sampling: SamplingDefaults {
             steps: 8,

@@ -1,6 +1,6 @@
 //! The configuration file of a training run: JSON, every field optional.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::datasets::synthetic::WorldWidth;
 use crate::device::DeviceChoice;
 use crate::models::byte_text::TextSpec;
 use crate::models::one4d::{AdapterConfig, Coupling, Prediction, XyzInput, default_links};
-use crate::models::wan::WanConfig;
+use crate::models::wan::{AdapterTargets, WanConfig};
 use crate::{Error, Result};
 
 /// Everything that determines a run; the defaults are those of One4D-mini.
@@ -20,6 +20,8 @@ pub struct TrainConfig {
     pub name: String,
     /// Seed of weights, noise, tasks and order.
     pub seed: u64,
+    /// Bundle folder whose codec and networks training goes on from; the base stage is left out.
+    pub start_from: Option<PathBuf>,
     /// Device of the networks.
     pub device: DeviceChoice,
     /// Frames of a clip, `4k + 1`.
@@ -142,7 +144,7 @@ pub struct StageConfig {
     pub channel_power: f64,
     /// Weight of the XYZ branch against the RGB branch.
     pub xyz_weight: f64,
-    /// Whether the base goes on learning under its adapters; the paper freezes it.
+    /// Whether base and text encoder go on learning under the adapters; the paper freezes them.
     pub train_base: bool,
     /// From which step on which worlds are drawn with which shares; empty = all clips alike.
     pub curriculum: Vec<CurriculumStep>,
@@ -171,6 +173,7 @@ impl Default for TrainConfig {
         Self {
             name: "One4D-mini".to_owned(),
             seed: 1,
+            start_from: None,
             device: DeviceChoice::Auto,
             frames: 17,
             height: 64,
@@ -344,6 +347,7 @@ impl TrainConfig {
                 Coupling::Channel | Coupling::Spatial => Vec::new(),
             },
             xyz_input: model.xyz_input,
+            targets: AdapterTargets::All,
         }
     }
 

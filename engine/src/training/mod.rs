@@ -25,6 +25,7 @@ mod fit;
 mod loss;
 pub mod optim;
 mod schedule;
+mod start;
 mod trainee;
 mod validate;
 
@@ -51,6 +52,7 @@ use crate::job::JobCtx;
 use crate::models::linear_codec::LinearCodec;
 use crate::{Error, Result};
 use fit::{Fit, Materials, checkpoint_path};
+use start::Start;
 use trainee::Trainee;
 use validate::Validation;
 
@@ -85,7 +87,11 @@ pub fn run(
     config.check()?;
     let deadline = max_secs.map(|secs| Instant::now() + Duration::from_secs_f64(secs.max(0.0)));
     std::fs::create_dir_all(run).map_err(|e| Error::io(run, e))?;
+    let start = config.start_from.as_deref().map(Start::read).transpose()?;
     let codec_path = run.join("codec.safetensors");
+    if let Some(start) = &start {
+        start.give_codec(&codec_path)?;
+    }
     let codec = codec_stage::codec(config, &codec_path, ctx)?;
     let codec_bytes = std::fs::read(&codec_path).map_err(|e| Error::io(&codec_path, e))?;
     let codec_name = fingerprint::of_bytes(&codec_bytes);
@@ -122,7 +128,7 @@ pub fn run(
         stages: Vec::new(),
         bundle: None,
     };
-    stages(&materials, &device, &mut report, ctx)?;
+    stages(&materials, start, &device, &mut report, ctx)?;
     let path = run.join("report.json");
     let text =
         serde_json::to_vec_pretty(&report).map_err(|e| Error::format(&path, e.to_string()))?;
@@ -132,11 +138,18 @@ pub fn run(
 
 fn stages(
     materials: &Materials<'_>,
+    start: Option<Start>,
     device: &Device,
     report: &mut Report,
     ctx: &JobCtx,
 ) -> Result<()> {
     let config = materials.config;
+    if let Some(start) = start {
+        // Refuses a bundle of another shape, where fresh values would fill the gaps.
+        Trainee::with_values(config, &start.values, true, device)?;
+        let trainee = Trainee::dlc(config, &start.values, device)?;
+        return dlc_stage(materials, trainee, start.trained_steps, report, ctx);
+    }
     let mut base = Fit::new(materials, StageKind::Base, Trainee::base(config, device)?)?;
     report.stages.push(base.run(ctx)?);
     if report.stages.iter().any(|stage| stage.steps < stage.total) {
@@ -145,17 +158,28 @@ fn stages(
     let trained = base.values()?;
     drop(base);
     let trainee = Trainee::dlc(config, &trained, device)?;
+    dlc_stage(materials, trainee, 0, report, ctx)
+}
+
+/// The second stage, and the bundle as it stands after it; `before` steps were taken in earlier runs.
+fn dlc_stage(
+    materials: &Materials<'_>,
+    trainee: Trainee,
+    before: u64,
+    report: &mut Report,
+    ctx: &JobCtx,
+) -> Result<()> {
     let mut dlc = Fit::new(materials, StageKind::Dlc, trainee)?;
     let outcome = dlc.run(ctx);
     let values = dlc.values()?;
     let stage = outcome?;
     let folder = materials.run.join("bundle");
     report.bundle = Some(bundle::write(
-        config,
+        materials.config,
         &folder,
         materials.codec,
         &values,
-        stage.steps,
+        before + stage.steps,
     )?);
     report.stages.push(stage);
     Ok(())
@@ -167,10 +191,16 @@ fn stages(
 /// [`Error::Io`] if the run has no checkpoint of its second stage.
 pub fn write_bundle(config: &TrainConfig, run: &Path, folder: &Path) -> Result<PathBuf> {
     let codec = LinearCodec::load(&run.join("codec.safetensors"), &Device::Cpu)?;
-    let (_, mut values) = averages(&checkpoint_path(run, StageKind::Base))?;
-    let (meta, adapters) = averages(&checkpoint_path(run, StageKind::Dlc))?;
-    values.extend(adapters);
-    bundle::write(config, folder, &codec, &values, meta.step)
+    let (mut values, before) = match &config.start_from {
+        Some(bundle) => {
+            let start = Start::read(bundle)?;
+            (start.values, start.trained_steps)
+        }
+        None => (averages(&checkpoint_path(run, StageKind::Base))?.1, 0),
+    };
+    let (meta, learnt) = averages(&checkpoint_path(run, StageKind::Dlc))?;
+    values.extend(learnt);
+    bundle::write(config, folder, &codec, &values, before + meta.step)
 }
 
 /// What checkpoints must agree in: latents, networks and seed; data, steps and rates may change.

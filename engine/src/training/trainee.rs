@@ -86,7 +86,8 @@ impl Trainee {
         })
     }
 
-    /// Fresh adapters on a trained base: `trained` holds `text.*` and `base.*`.
+    /// Adapters on a trained base: `trained` holds `text.*` and `base.*`, and the `adapters.*` that
+    /// learning goes on from; without these they are fresh.
     ///
     /// # Errors
     /// [`crate::Error::Weights`] if `trained` lacks a tensor.
@@ -96,25 +97,32 @@ impl Trainee {
             let values = part(trained, prefix, device)?;
             Ok(Weights::from_tensors(values, origin, DType::F32, device))
         };
-        let text_weights = source("text.")?;
-        let text = ByteTextEncoder::from_weights(&config.text(), &text_weights)?;
-        text_weights.finish()?;
+        let learns = config.dlc.train_base;
+        let text_store = store_of(part(trained, "text.", device)?)?;
         let base_store = store_of(part(trained, "base.", device)?)?;
-        let base_weights = if config.dlc.train_base {
-            Weights::fresh(&base_store, config.seed, DType::F32, device)
-        } else {
-            source("base.")?
+        let adapter_store = store_of(part(trained, "adapters.", device)?)?;
+        let of = |store: &ParamStore, prefix: &str| -> Result<Weights> {
+            if learns {
+                Ok(Weights::fresh(store, config.seed, DType::F32, device))
+            } else {
+                source(prefix)
+            }
         };
-        let adapter_store = ParamStore::default();
+        let text_weights = of(&text_store, "text.")?;
+        let text = ByteTextEncoder::from_weights(&config.text(), &text_weights)?;
+        let base_weights = of(&base_store, "base.")?;
         let adapters = Weights::fresh(&adapter_store, config.seed, DType::F32, device);
         let model =
             One4d::from_weights(&config.wan(), &config.adapters(), &base_weights, &adapters)?;
         let mut vars: BTreeMap<String, Var> = prefixed("adapters", &adapter_store).collect();
         let mut frozen = trained.clone();
-        if config.dlc.train_base {
+        frozen.retain(|name, _| !vars.contains_key(name));
+        if learns {
+            vars.extend(prefixed("text", &text_store));
             vars.extend(prefixed("base", &base_store));
-            frozen.retain(|name, _| !name.starts_with("base."));
+            frozen.clear();
         } else {
+            text_weights.finish()?;
             base_weights.finish()?;
         }
         Ok(Self {
@@ -122,7 +130,7 @@ impl Trainee {
             network: Network::Both(Box::new(model)),
             vars,
             frozen,
-            text_learns: false,
+            text_learns: learns,
             device: device.clone(),
         })
     }
@@ -146,7 +154,9 @@ impl Trainee {
                 device,
             ))
         };
-        let text = ByteTextEncoder::from_weights(&config.text(), &source("text.")?)?;
+        let text_weights = source("text.")?;
+        let text = ByteTextEncoder::from_weights(&config.text(), &text_weights)?;
+        text_weights.finish()?;
         let base = source("base.")?;
         let network = if both {
             let adapters = source("adapters.")?;
@@ -209,6 +219,7 @@ impl Trainee {
                     mask: batch.mask.clone(),
                     condition: batch.condition.clone(),
                     image: None,
+                    xyz: None,
                 };
                 let outputs = model.forward(&noisy.rgb, &noisy.xyz, &batch.sigmas, &inputs)?;
                 (outputs.rgb, Some(outputs.xyz))

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::synthetic::WorldWidth;
+use crate::import::ImportRequest;
 use crate::pipeline::Request;
 use crate::scene::Scene4d;
 
@@ -39,8 +40,15 @@ pub enum JobRequest {
         /// Where to save it.
         out: Option<PathBuf>,
     },
-    /// Opens a scene file.
+    /// Opens a scene file, or what another tool left.
     Open(PathBuf),
+    /// Makes a scene file of what another tool left.
+    Import {
+        /// What to read.
+        request: ImportRequest,
+        /// The scene file to write.
+        out: PathBuf,
+    },
     /// Writes a scene in other formats.
     Export(ExportRequest),
     /// Trains a stage of a model.

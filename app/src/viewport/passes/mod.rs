@@ -5,6 +5,9 @@ pub mod image_plane;
 pub mod lines;
 pub mod points;
 pub mod resolve;
+pub mod shading;
+pub mod smooth;
+pub mod surface;
 
 use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 
@@ -12,6 +15,17 @@ use wgpu::{BindGroupLayoutEntry, BindingType, BufferBindingType, ShaderStages};
 pub const PICTURE_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba8Unorm;
 /// Format of the depth that lines and image planes test among themselves.
 pub const DEPTH_FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Depth32Float;
+
+/// A frame's buffers as the passes bind them.
+#[derive(Clone, Copy)]
+pub struct FrameBindings<'a> {
+    /// Codes and flags.
+    pub positions: &'a wgpu::Buffer,
+    /// Colours and confidence.
+    pub colours: &'a wgpu::Buffer,
+    /// Motion; any buffer of 16 bytes where the frame has none.
+    pub attributes: &'a wgpu::Buffer,
+}
 
 fn buffer_entry(
     binding: u32,
@@ -99,14 +113,27 @@ fn compute_pipeline(
     device: &wgpu::Device,
     label: &str,
     layout: &wgpu::PipelineLayout,
-    (module, entry_point): (&wgpu::ShaderModule, &str),
+    shader: (&wgpu::ShaderModule, &str),
+) -> wgpu::ComputePipeline {
+    specialised_pipeline(device, label, layout, (shader.0, shader.1, &[]))
+}
+
+/// A pipeline with values for the shader's overrides.
+fn specialised_pipeline(
+    device: &wgpu::Device,
+    label: &str,
+    layout: &wgpu::PipelineLayout,
+    (module, entry_point, constants): (&wgpu::ShaderModule, &str, &[(&str, f64)]),
 ) -> wgpu::ComputePipeline {
     device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
         label: Some(label),
         layout: Some(layout),
         module,
         entry_point: Some(entry_point),
-        compilation_options: wgpu::PipelineCompilationOptions::default(),
+        compilation_options: wgpu::PipelineCompilationOptions {
+            constants,
+            ..Default::default()
+        },
         cache: None,
     })
 }

@@ -2,8 +2,8 @@
 
 use wgpu::ShaderStages;
 
-use super::{bind_group, bind_group_layout, compute_pipeline, pipeline_layout};
-use super::{storage, storage_mut, uniform, uniform_buffer};
+use super::{FrameBindings, bind_group, bind_group_layout, compute_pipeline, pipeline_layout};
+use super::{storage, storage_mut, uniform};
 use crate::viewport::gpu_data::PointUniforms;
 use crate::viewport::wgsl;
 
@@ -33,8 +33,24 @@ impl RasterPath {
 
 /// Uniforms of one frame drawn in one view.
 pub struct PointsData {
-    uniforms: wgpu::Buffer,
-    cells: [u32; 2],
+    pub(super) uniforms: wgpu::Buffer,
+    pub(super) cells: [u32; 2],
+}
+
+impl PointsData {
+    /// Room for the uniforms.
+    pub fn new(device: &wgpu::Device) -> Self {
+        Self {
+            uniforms: super::uniform_buffer::<PointUniforms>(device, "PointsPass::uniforms"),
+            cells: [0; 2],
+        }
+    }
+
+    /// Takes the uniforms of the next draw.
+    pub fn upload(&mut self, queue: &wgpu::Queue, uniforms: &PointUniforms) {
+        queue.write_buffer(&self.uniforms, 0, bytemuck::bytes_of(uniforms));
+        self.cells = uniforms.grid.map(|n| n.div_ceil(uniforms.stride));
+    }
 }
 
 /// Pipelines of the point pass.
@@ -52,7 +68,9 @@ impl PointsPass {
             &[
                 uniform(0, ShaderStages::COMPUTE),
                 storage(1, ShaderStages::COMPUTE),
-                storage_mut(2, ShaderStages::COMPUTE),
+                storage(2, ShaderStages::COMPUTE),
+                storage(3, ShaderStages::COMPUTE),
+                storage_mut(4, ShaderStages::COMPUTE),
             ],
         );
         let pipeline_layout = pipeline_layout(device, "PointsPass::pipeline_layout", &[&layout]);
@@ -75,27 +93,13 @@ impl PointsPass {
         Self { layout, pipelines }
     }
 
-    /// Room for the uniforms of a view.
-    pub fn data(device: &wgpu::Device) -> PointsData {
-        PointsData {
-            uniforms: uniform_buffer::<PointUniforms>(device, "PointsPass::uniforms"),
-            cells: [0; 2],
-        }
-    }
-
-    /// Takes the uniforms of the next draw.
-    pub fn upload(queue: &wgpu::Queue, data: &mut PointsData, uniforms: &PointUniforms) {
-        queue.write_buffer(&data.uniforms, 0, bytemuck::bytes_of(uniforms));
-        data.cells = uniforms.grid.map(|n| n.div_ceil(uniforms.stride));
-    }
-
-    /// Draws one frame's positions into a visibility buffer that was cleared before.
+    /// Draws one frame into a visibility buffer that was cleared before.
     pub fn draw(
         &self,
         device: &wgpu::Device,
         pass: &mut wgpu::ComputePass<'_>,
         data: &PointsData,
-        [positions, visibility]: [&wgpu::Buffer; 2],
+        (frame, visibility): (FrameBindings<'_>, &wgpu::Buffer),
     ) {
         let group = bind_group(
             device,
@@ -103,7 +107,9 @@ impl PointsPass {
             &self.layout,
             &[
                 data.uniforms.as_entire_binding(),
-                positions.as_entire_binding(),
+                frame.positions.as_entire_binding(),
+                frame.colours.as_entire_binding(),
+                frame.attributes.as_entire_binding(),
                 visibility.as_entire_binding(),
             ],
         );

@@ -2,23 +2,89 @@
 
 use wgpu::ShaderStages;
 
-use super::{PICTURE_FORMAT, bind_group, bind_group_layout, compute_pipeline, pipeline_layout};
-use super::{storage, uniform, uniform_buffer};
-use crate::viewport::gpu_data::ResolveUniforms;
+use super::shading::{Shading, ShadingPipelines};
+use super::{FrameBindings, PICTURE_FORMAT, bind_group, bind_group_layout};
+use super::{pipeline_layout, storage, uniform, uniform_buffer};
+use crate::viewport::gpu_data::{FrameLook, LookUniforms};
 use crate::viewport::wgsl;
 
-/// Bindings of one view.
+/// Uniforms and targets of one view.
 pub struct ResolveData {
-    uniforms: wgpu::Buffer,
-    view_group: wgpu::BindGroup,
+    /// Shared with the smooth pass.
+    pub(in crate::viewport) look: wgpu::Buffer,
     size_px: [u32; 2],
 }
 
-/// Pipeline of the resolve pass.
+impl ResolveData {
+    /// Room for the uniforms.
+    pub fn new(device: &wgpu::Device) -> Self {
+        Self {
+            look: uniform_buffer::<LookUniforms>(device, "ResolvePass::look"),
+            size_px: [0; 2],
+        }
+    }
+
+    /// Takes the uniforms of the next draw.
+    pub fn upload(&mut self, queue: &wgpu::Queue, look: &LookUniforms) {
+        queue.write_buffer(&self.look, 0, bytemuck::bytes_of(look));
+        self.size_px = look.size_px;
+    }
+}
+
+/// Room for a frame's part of the uniforms.
+pub fn frame_look_buffer(device: &wgpu::Device) -> wgpu::Buffer {
+    uniform_buffer::<FrameLook>(device, "ResolvePass::frame")
+}
+
+/// What the pass reads and writes of a view.
+#[derive(Clone, Copy)]
+pub struct ResolveTargets<'a> {
+    /// Ids and depths.
+    pub visibility: &'a wgpu::Buffer,
+    /// Sums of the smooth pass; any buffer of 16 bytes where it did not run.
+    pub sums: &'a wgpu::Buffer,
+    /// The picture.
+    pub picture: &'a wgpu::TextureView,
+}
+
+/// Pipelines of the resolve pass.
 pub struct ResolvePass {
     view_layout: wgpu::BindGroupLayout,
     frame_layout: wgpu::BindGroupLayout,
-    pipeline: wgpu::ComputePipeline,
+    pipelines: ShadingPipelines,
+}
+
+/// Bindings of a frame as `look.wgsl` declares them.
+pub(super) fn frame_layout(device: &wgpu::Device) -> wgpu::BindGroupLayout {
+    bind_group_layout(
+        device,
+        "ResolvePass::frame_layout",
+        &[
+            uniform(0, ShaderStages::COMPUTE),
+            storage(1, ShaderStages::COMPUTE),
+            storage(2, ShaderStages::COMPUTE),
+            storage(3, ShaderStages::COMPUTE),
+        ],
+    )
+}
+
+/// A frame bound for `look.wgsl`.
+pub(super) fn frame_group(
+    device: &wgpu::Device,
+    layout: &wgpu::BindGroupLayout,
+    (look, frame): (&wgpu::Buffer, FrameBindings<'_>),
+) -> wgpu::BindGroup {
+    bind_group(
+        device,
+        "ResolvePass::frame_group",
+        layout,
+        &[
+            look.as_entire_binding(),
+            frame.positions.as_entire_binding(),
+            frame.colours.as_entire_binding(),
+            frame.attributes.as_entire_binding(),
+        ],
+    )
 }
 
 impl ResolvePass {
@@ -30,8 +96,9 @@ impl ResolvePass {
             &[
                 uniform(0, ShaderStages::COMPUTE),
                 storage(1, ShaderStages::COMPUTE),
+                storage(2, ShaderStages::COMPUTE),
                 wgpu::BindGroupLayoutEntry {
-                    binding: 2,
+                    binding: 3,
                     visibility: ShaderStages::COMPUTE,
                     ty: wgpu::BindingType::StorageTexture {
                         access: wgpu::StorageTextureAccess::WriteOnly,
@@ -42,74 +109,52 @@ impl ResolvePass {
                 },
             ],
         );
-        let frame_layout = bind_group_layout(
-            device,
-            "ResolvePass::frame_layout",
-            &[storage(0, ShaderStages::COMPUTE)],
-        );
+        let frame_layout = frame_layout(device);
         let layout = pipeline_layout(
             device,
             "ResolvePass::pipeline_layout",
             &[&view_layout, &frame_layout],
         );
         let module = wgsl::module(device, "resolve.wgsl");
-        let pipeline =
-            compute_pipeline(device, "ResolvePass::pipeline", &layout, (&module, "shade"));
+        let shader = (module, "shade");
         Self {
             view_layout,
             frame_layout,
-            pipeline,
+            pipelines: ShadingPipelines::new("ResolvePass::pipeline", layout, shader, true),
         }
     }
 
-    /// Binds a view's visibility buffer and picture.
-    pub fn data(
+    /// Colours the pixels of the picture that show one of the frames; the first also colours the
+    /// background.
+    pub fn draw<'a>(
         &self,
         device: &wgpu::Device,
-        visibility: &wgpu::Buffer,
-        picture: &wgpu::TextureView,
-    ) -> ResolveData {
-        let uniforms = uniform_buffer::<ResolveUniforms>(device, "ResolvePass::uniforms");
+        pass: &mut wgpu::ComputePass<'_>,
+        (data, targets, shading): (&ResolveData, ResolveTargets<'_>, Shading),
+        frames: impl Iterator<Item = (&'a wgpu::Buffer, FrameBindings<'a>)>,
+    ) {
         let view_group = bind_group(
             device,
             "ResolvePass::view_group",
             &self.view_layout,
             &[
-                uniforms.as_entire_binding(),
-                visibility.as_entire_binding(),
-                wgpu::BindingResource::TextureView(picture),
+                data.look.as_entire_binding(),
+                targets.visibility.as_entire_binding(),
+                targets.sums.as_entire_binding(),
+                wgpu::BindingResource::TextureView(targets.picture),
             ],
         );
-        ResolveData {
-            uniforms,
-            view_group,
-            size_px: [0; 2],
+        let shading = if shading.is_smoothed() {
+            shading.of_sums()
+        } else {
+            shading
+        };
+        pass.set_pipeline(&self.pipelines.get(device, shading));
+        pass.set_bind_group(0, &view_group, &[]);
+        for frame in frames {
+            let group = frame_group(device, &self.frame_layout, frame);
+            pass.set_bind_group(1, &group, &[]);
+            pass.dispatch_workgroups(data.size_px[0].div_ceil(64), data.size_px[1], 1);
         }
-    }
-
-    /// Takes the uniforms of the next draw.
-    pub fn upload(queue: &wgpu::Queue, data: &mut ResolveData, uniforms: &ResolveUniforms) {
-        queue.write_buffer(&data.uniforms, 0, bytemuck::bytes_of(uniforms));
-        data.size_px = uniforms.size_px;
-    }
-
-    /// Colours every pixel of the picture.
-    pub fn draw(
-        &self,
-        device: &wgpu::Device,
-        pass: &mut wgpu::ComputePass<'_>,
-        data: &ResolveData,
-        colours: &wgpu::Buffer,
-    ) {
-        let frame_group = bind_group(
-            device,
-            "ResolvePass::frame_group",
-            &self.frame_layout,
-            &[colours.as_entire_binding()],
-        );
-        pass.set_pipeline(&self.pipeline);
-        pass.set_bind_group(0, &data.view_group, &[]);
-        pass.set_bind_group(1, &frame_group, &[]);
-        pass.dispatch_workgroups(data.size_px[0].div_ceil(64), data.size_px[1], 1);
     }
 }

@@ -17,6 +17,8 @@ struct Solid<'a> {
     shape: Shape,
     part: &'a Part,
     part_from_stage: Affine3A,
+    /// Encloses it in the stage.
+    ball: Ball,
     /// Normals of the part to the stage.
     normal_map: Mat3A,
     /// The camera in the part's coordinates, and its ray directions there.
@@ -28,10 +30,29 @@ struct Solid<'a> {
     step: Option<Affine3A>,
 }
 
-/// A sphere in the stage about the solids `first..end`.
-struct Cluster {
+/// A sphere in the stage.
+#[derive(Clone, Copy)]
+struct Ball {
     centre: Vec3A,
     radius_sq: f32,
+}
+
+impl Ball {
+    /// False only if a ray from `origin` along `direction` of squared length `length_sq` passes by.
+    #[inline]
+    fn may_be_met(&self, origin: Vec3A, direction: Vec3A, length_sq: f32) -> bool {
+        let to_centre = self.centre - origin;
+        let along = to_centre.dot(direction);
+        let distance_sq = to_centre.length_squared();
+        // The ray's closest approach, without a division.
+        let passes = distance_sq * length_sq - along * along > self.radius_sq * length_sq;
+        !passes && (along >= 0.0 || distance_sq <= self.radius_sq)
+    }
+}
+
+/// A sphere in the stage about the solids `first..end`.
+struct Cluster {
+    ball: Ball,
     first: usize,
     end: usize,
 }
@@ -109,8 +130,10 @@ impl<'a> Instant<'a> {
             }
             let (centre, radius) = enclose(&spheres);
             instant.clusters.push(Cluster {
-                centre,
-                radius_sq: radius * radius,
+                ball: Ball {
+                    centre,
+                    radius_sq: radius * radius,
+                },
                 first,
                 end: instant.solids.len(),
             });
@@ -137,6 +160,11 @@ impl<'a> Instant<'a> {
             eye: part_from_stage.transform_point3a(view.eye),
             part_from_camera: part_from_stage.matrix3 * view.stage_from_camera,
             part_from_stage,
+            ball: Ball {
+                centre: stage_from_part.translation,
+                // The slack covers rounding at its surface.
+                radius_sq: radius * radius * 1.001,
+            },
             normal_map,
             window: [columns.0, columns.1, rows.0, rows.1],
             step,
@@ -218,7 +246,8 @@ impl<'a> Instant<'a> {
             } => {
                 let side = Vec3A::select(direction.cmpgt(Vec3A::ZERO), *high, *low);
                 let t = (side - eye) / direction;
-                let t = Vec3A::select(t.is_nan_mask(), Vec3A::INFINITY, t);
+                // A ray along a wall never meets it, whatever the sign of its zero.
+                let t = Vec3A::select(t.is_finite_mask(), t, Vec3A::INFINITY);
                 let depth = t.min_element();
                 let (axis, material) = if t.y <= depth {
                     let up = direction.y > 0.0;
@@ -263,14 +292,13 @@ impl<'a> Instant<'a> {
     pub(super) fn shadowed(&self, origin: Vec3A, direction: Vec3A, reach: f32) -> bool {
         let length_sq = direction.length_squared();
         for cluster in &self.clusters {
-            let to_centre = cluster.centre - origin;
-            let along = to_centre.dot(direction) / length_sq;
-            let off = (to_centre - direction * along).length_squared();
-            let outside = to_centre.length_squared() > cluster.radius_sq;
-            if off > cluster.radius_sq || (outside && (along < 0.0 || along > reach + 1e6)) {
+            if !cluster.ball.may_be_met(origin, direction, length_sq) {
                 continue;
             }
             for solid in &self.solids[cluster.first..cluster.end] {
+                if !solid.ball.may_be_met(origin, direction, length_sq) {
+                    continue;
+                }
                 let o = solid.part_from_stage.transform_point3a(origin);
                 let d = solid.part_from_stage.matrix3 * direction;
                 if solid.shape.hit(o, d, 1e-3, reach).is_some() {
@@ -289,9 +317,9 @@ impl<'a> Instant<'a> {
             if cluster.end - cluster.first > 12 {
                 continue;
             }
-            let to_centre = cluster.centre - position;
+            let to_centre = cluster.ball.centre - position;
             let distance_sq = to_centre.length_squared();
-            let radius_sq = cluster.radius_sq * 0.45;
+            let radius_sq = cluster.ball.radius_sq * 0.45;
             if distance_sq > radius_sq * 12.0 {
                 continue;
             }

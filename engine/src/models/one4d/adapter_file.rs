@@ -9,12 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::config::{AdapterConfig, Coupling, XyzInput};
 use super::dialects::normalise_lora_names;
-use crate::models::wan::WanConfig;
+use crate::models::wan::{AdapterTargets, WanConfig};
 use crate::nn::Weights;
 use crate::{Error, Result};
 
 /// Key under which the description stands in the file's metadata.
 const META_KEY: &str = "one4d_adapters";
+/// Name under which 4DNeX ships its domain embeddings.
+const DOMAINS_OF_4DNEX: &str = "learnable_domain_embeddings";
 /// Largest header that is read, bytes; the format's own limit.
 const HEADER_LIMIT: u64 = 100_000_000;
 
@@ -49,7 +51,7 @@ impl AdapterFile {
     /// # Errors
     /// [`Error::Io`]; [`Error::Format`] if it is no safetensors file or its description cannot be read.
     pub fn open(path: &Path, dtype: DType, device: &Device) -> Result<Self> {
-        let native = Weights::from_files(&[path], dtype, device)?;
+        let native = Weights::open(path, dtype, device)?;
         let meta = match metadata(path)?.remove(META_KEY) {
             Some(text) => Some(serde_json::from_str(&text).map_err(|error| {
                 Error::format(path, format!("unreadable adapter description: {error}"))
@@ -98,10 +100,20 @@ impl AdapterFile {
                     "no adapters of the RGB and XYZ branches in this file",
                 )
             })?;
+        let feed_forward = names.iter().any(|name| name.contains(".ffn."));
         Ok(AdapterConfig {
             coupling,
             rank,
-            alpha: rank as f64,
+            alpha: match coupling {
+                // 4DNeX fuses with half strength (its `inference.py`) and writes no alpha.
+                Coupling::Spatial => 0.5 * rank as f64,
+                Coupling::Decoupled | Coupling::Channel => rank as f64,
+            },
+            targets: if feed_forward {
+                AdapterTargets::All
+            } else {
+                AdapterTargets::Attention
+            },
             linked_blocks: linked_blocks(&names),
             xyz_input,
         })
@@ -119,7 +131,13 @@ fn linked_blocks(names: &[String]) -> Vec<usize> {
 
 /// The file's tensors under our names; alphas are folded into B.
 fn translated(path: &Path, names: &[String], dtype: DType, device: &Device) -> Result<Weights> {
-    let file = Weights::from_files(&[path], dtype, device)?;
+    let file = Weights::open(path, dtype, device)?;
+    // Files of one branch name none.
+    let named = |ours: &str| {
+        Coupling::BRANCHES
+            .iter()
+            .any(|branch| ours.contains(&format!(".{branch}.")))
+    };
     let mut tensors = HashMap::new();
     for renamed in normalise_lora_names(names) {
         let load = |name: &str| -> Result<Tensor> {
@@ -132,7 +150,14 @@ fn translated(path: &Path, names: &[String], dtype: DType, device: &Device) -> R
             let alpha = load(alpha)?.to_dtype(DType::F32)?.flatten_all()?.get(0)?;
             tensor = (tensor * (f64::from(alpha.to_scalar::<f32>()?) / rank as f64))?;
         }
-        tensors.insert(renamed.ours, tensor);
+        let ours = match renamed.ours.as_str() {
+            DOMAINS_OF_4DNEX => "domain_embeddings".to_owned(),
+            name if name.contains(".lora_") && !named(name) => {
+                name.replace(".weight", ".joint.weight")
+            }
+            name => name.to_owned(),
+        };
+        tensors.insert(ours, tensor);
     }
     Ok(Weights::from_tensors(tensors, path, dtype, device))
 }
@@ -143,6 +168,10 @@ fn metadata(path: &Path) -> Result<HashMap<String, String>> {
     struct Header {
         #[serde(rename = "__metadata__", default)]
         metadata: HashMap<String, String>,
+    }
+    if path.is_dir() {
+        // Several files together are of another program.
+        return Ok(HashMap::new());
     }
     let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
     let mut length = [0; 8];

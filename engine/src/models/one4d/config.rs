@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::prediction::Prediction;
-use crate::models::wan::WanConfig;
+use crate::models::wan::{AdapterTargets, WanConfig};
 use crate::{Error, Result};
 
 /// How the RGB and XYZ branches are coupled.
@@ -20,6 +20,9 @@ pub enum Coupling {
 }
 
 impl Coupling {
+    /// Names of branches of every coupling.
+    pub(super) const BRANCHES: [&str; 3] = ["rgb", "xyz", "joint"];
+
     /// Names of the branches that have adapters, in the order of their rows.
     pub fn branches(self) -> &'static [&'static str] {
         match self {
@@ -27,6 +30,17 @@ impl Coupling {
             Self::Channel | Self::Spatial => &["joint"],
         }
     }
+}
+
+/// What a denoiser is told of the observed frames.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConditioningKind {
+    /// One scheme for text, images, sparse frames and video (One4D).
+    #[default]
+    Unified,
+    /// The first image beside a slope map (4DNeX).
+    SideBySide,
 }
 
 /// The denoiser and its adapters, as a model bundle lists them.
@@ -43,6 +57,9 @@ pub struct DenoiserSpec {
     /// What the network's output means.
     #[serde(default)]
     pub prediction: Prediction,
+    /// What it is told of the observed frames.
+    #[serde(default)]
+    pub conditioning: ConditioningKind,
 }
 
 /// How XYZ latents enter the network. Two readings fit the paper's parameter count.
@@ -72,6 +89,8 @@ pub struct AdapterConfig {
     pub linked_blocks: Vec<usize>,
     /// Entrance of the XYZ branch.
     pub xyz_input: XyzInput,
+    /// Which layers carry them.
+    pub targets: AdapterTargets,
 }
 
 impl Default for AdapterConfig {
@@ -92,6 +111,7 @@ impl AdapterConfig {
                 Coupling::Channel | Coupling::Spatial => Vec::new(),
             },
             xyz_input: XyzInput::default(),
+            targets: AdapterTargets::default(),
         }
     }
 

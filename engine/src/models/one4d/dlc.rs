@@ -58,6 +58,7 @@ impl One4d {
         config.validate(cfg)?;
         let mut base = WanDit::from_weights(cfg, base)?;
         let plan = AdapterPlan {
+            targets: config.targets,
             branches: config.coupling.branches(),
             rank: config.rank,
             scale: config.scale(),
@@ -150,7 +151,15 @@ impl One4d {
         }
         let rows = inputs.text.dim(0)?.max(batch);
         let grid = self.base.token_grid([t, h, w])?;
-        let conditioned = Self::conditioned(rgb, inputs)?; // [B, in_dim, T', H', W']
+        let conditioned = Self::conditioned(rgb, &inputs.mask, &inputs.condition)?;
+        let xyz = match &inputs.xyz {
+            Some(own) => &Self::conditioned(xyz, &own.mask, &own.condition)?,
+            None => xyz,
+        };
+        if inputs.xyz.is_some() && self.config.coupling != Coupling::Spatial {
+            let reason = "only halves side by side take a condition of the XYZ half";
+            return Err(Error::invalid("condition of the XYZ half", reason));
+        }
         let (tokens, rope) = self.enter(&conditioned, xyz, rows, self.base.rope(grid)?)?;
         let given = self.block_inputs(sigmas, inputs, tokens.dim(0)?, rope)?;
         let tokens = self.blocks(tokens, &given)?;
@@ -204,18 +213,18 @@ impl One4d {
         })
     }
 
-    /// Noisy latents, mask and condition on channels, as the base was trained.
-    fn conditioned(rgb: &Tensor, inputs: &DenoiserInputs) -> Result<Tensor> {
-        let batch = rgb.dim(0)?;
-        let part = |x: &Tensor| repeat_rows(&x.to_dtype(rgb.dtype())?, batch);
-        let (mask, condition) = (part(&inputs.mask)?, part(&inputs.condition)?);
-        let same_grid = |x: &Tensor| x.dims().get(2..) == rgb.dims().get(2..);
+    /// Noisy latents, mask and condition on channels, as the base was trained: `[B, in_dim, T', H', W']`.
+    fn conditioned(noisy: &Tensor, mask: &Tensor, condition: &Tensor) -> Result<Tensor> {
+        let batch = noisy.dim(0)?;
+        let part = |x: &Tensor| repeat_rows(&x.to_dtype(noisy.dtype())?, batch);
+        let (mask, condition) = (part(mask)?, part(condition)?);
+        let same_grid = |x: &Tensor| x.dims().get(2..) == noisy.dims().get(2..);
         if !(same_grid(&mask) && same_grid(&condition)) {
             let actual = (mask.dims(), condition.dims());
-            let required = format!("the latents' grid {:?}", rgb.dims());
+            let required = format!("the latents' grid {:?}", noisy.dims());
             return Err(Error::shape("mask and condition", required, actual));
         }
-        Ok(Tensor::cat(&[rgb, &mask, &condition], 1)?) // [B, in_dim, T', H', W']
+        Ok(Tensor::cat(&[noisy, &mask, &condition], 1)?)
     }
 
     fn block_inputs(

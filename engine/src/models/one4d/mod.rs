@@ -11,12 +11,15 @@ mod control_link;
 mod decoupled;
 mod dialects;
 mod dlc;
+pub mod four_d_nex;
 mod pointmap_latent;
 mod prediction;
 mod spatial;
 
 pub use adapter_file::{AdapterFile, AdapterMeta, save_adapters};
-pub use config::{AdapterConfig, Coupling, DenoiserSpec, XyzInput, default_links};
+pub use config::{
+    AdapterConfig, ConditioningKind, Coupling, DenoiserSpec, XyzInput, default_links,
+};
 pub use control_link::ControlLink;
 pub use dialects::normalise_lora_names;
 pub use dlc::One4d;

@@ -25,7 +25,8 @@ impl Spatial {
     }
 
     /// # Shapes
-    /// - `conditioned`: `[B, in_dim, T', H', W']`; `xyz`: `[B, C, T', H', W']`
+    /// - `conditioned`: `[B, in_dim, T', H', W']`; `xyz`: the same, or `[B, C, T', H', W']` without a
+    ///   condition of its own
     /// - returns `[B, 2 N, E]`, RGB tokens first
     pub(super) fn embed(
         &self,
@@ -33,7 +34,7 @@ impl Spatial {
         conditioned: &Tensor,
         xyz: &Tensor,
     ) -> Result<Tensor> {
-        let missing = conditioned.dim(1)? - xyz.dim(1)?;
+        let missing = conditioned.dim(1)?.saturating_sub(xyz.dim(1)?);
         let domain = |index: usize| -> Result<Tensor> {
             Ok(self
                 .domains

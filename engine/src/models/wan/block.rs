@@ -3,6 +3,7 @@
 //! Wan-Video/Wan2.1 `wan/modules/model.py` `WanAttentionBlock`.
 
 use candle_core::{DType, Tensor};
+use serde::{Deserialize, Serialize};
 
 use super::config::WanConfig;
 use super::dit::TokenContext;
@@ -12,9 +13,31 @@ use crate::nn::{
     modulated_layer_norm, rms_norm,
 };
 
-/// The adapters that are put on every linear layer of every block.
+/// Which linear layers of a block carry adapters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AdapterTargets {
+    /// All of them.
+    #[default]
+    All,
+    /// Queries, keys, values and outputs of both attentions; not those of the image tokens.
+    Attention,
+}
+
+impl AdapterTargets {
+    fn include(self, layer: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Attention => !layer.starts_with("ffn.") && !layer.ends_with("_img"),
+        }
+    }
+}
+
+/// The adapters that are put on the linear layers of every block.
 #[derive(Clone, Copy, Debug)]
 pub struct AdapterPlan<'a> {
+    /// Which layers.
+    pub targets: AdapterTargets,
     /// Names of the branches, in the order of their rows.
     pub branches: &'a [&'a str],
     /// Rank `K`.
@@ -211,10 +234,12 @@ impl WanBlock {
         })
     }
 
-    /// Puts adapters on all linear layers; `weights` is the place of this block in their file.
+    /// Puts adapters on the linear layers of the plan; `weights` is the place of this block in their file.
     pub fn attach(&mut self, plan: &AdapterPlan<'_>, weights: &Weights) -> Result<()> {
         for (name, layer) in self.linears_mut() {
-            layer.attach(plan.branches, plan.rank, plan.scale, &weights.pp(name))?;
+            if plan.targets.include(name) {
+                layer.attach(plan.branches, plan.rank, plan.scale, &weights.pp(name))?;
+            }
         }
         Ok(())
     }

@@ -6,6 +6,6 @@ mod dit;
 pub mod keys;
 pub mod vae;
 
-pub use block::{AdapterPlan, WanBlock};
+pub use block::{AdapterPlan, AdapterTargets, WanBlock};
 pub use config::WanConfig;
 pub use dit::{Head, PatchEmbedding, TimeEmbedding, TokenContext, WanDit, repeat_rows};

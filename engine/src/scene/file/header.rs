@@ -73,7 +73,8 @@ impl TensorFile {
     }
 }
 
-fn map_regular_file(path: &Path) -> Result<Mmap> {
+/// Maps a file of plain numbers; folders, pipes and empty files are refused.
+pub(crate) fn map_regular_file(path: &Path) -> Result<Mmap> {
     // Before opening: opening a pipe would wait for its writer.
     let about = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
     if about.is_dir() {

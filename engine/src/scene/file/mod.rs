@@ -18,6 +18,7 @@ mod header;
 mod read;
 mod write;
 
+pub(crate) use header::map_regular_file;
 pub use header::{TensorFile, TensorInfo};
 pub use read::open;
 

@@ -1,0 +1,97 @@
+//! What leaves the studio on a person's wish: pictures of the view, tables, the session for a new
+//! window.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::notices::{Notice, Severity};
+use super::quit::Quit;
+use super::settings::ThemeChoice;
+use super::shot::{ShotEdit, ShotForm};
+use super::{AppState, session};
+use crate::services::{MediaTask, Services, ShotJob, store};
+use crate::viewport::headless::Look;
+use crate::viewport::{Background, Palette};
+
+/// Sets up a picture of the view in its own size.
+pub(super) fn open_shot(state: &mut AppState) {
+    if state.scene.is_some() {
+        state.shot = Some(ShotForm::new(state.shown.size_px));
+    }
+}
+
+pub(super) fn edit_shot(state: &mut AppState, edit: ShotEdit) {
+    if edit == ShotEdit::Cancel {
+        state.shot = None;
+    } else if let Some(form) = &mut state.shot {
+        form.edit(edit);
+    }
+}
+
+/// Takes a picture of the view as it is now.
+pub(super) fn save_shot(state: &mut AppState, services: &Services, path: PathBuf) {
+    let (Some(form), Some(open)) = (state.shot.take(), &state.scene) else {
+        return;
+    };
+    let mut options = state.view.options;
+    if form.transparent {
+        options.background = Background::Transparent;
+    }
+    let frame_idx = state.frame();
+    let job = ShotJob {
+        scene: Arc::clone(&open.scene),
+        frame_idx,
+        look: Look {
+            eye: Some(state.view.eye(&open.scene, frame_idx)),
+            options,
+            palette: match state.settings.theme {
+                ThemeChoice::Light => Palette::LIGHT,
+                ThemeChoice::Dark | ThemeChoice::System => Palette::DARK,
+            },
+        },
+        size_px: form.picture_px(),
+        path: ending_in(path, "png"),
+    };
+    let wake = Arc::clone(&services.wake);
+    if let Err(reason) = services.shots.start(job, move || wake()) {
+        let notice = Notice::new(Severity::Error, "The picture could not be taken", reason);
+        state.notices.post(notice, state.now_secs);
+    }
+}
+
+/// Writes a measure over time as a table.
+pub(super) fn save_series(state: &mut AppState, services: &Services, id: u64, path: PathBuf) {
+    let (Some(measure), Some(series)) = (state.measures.measure(id), state.plots.series.get(&id))
+    else {
+        return;
+    };
+    let text = series.csv(measure.kind, &state.lengths, state.clock.fps());
+    let path = ending_in(path, "csv");
+    services.media.ask(MediaTask::WriteText(path, text));
+}
+
+/// A path with an ending, where the person typed none.
+fn ending_in(path: PathBuf, ending: &str) -> PathBuf {
+    if path.extension().is_some() {
+        path
+    } else {
+        path.with_extension(ending)
+    }
+}
+
+/// Opens the studio anew, which finds everything as it is here, and closes this one.
+pub(super) fn restart(state: &mut AppState, services: &Services) {
+    session::remember(state);
+    let saved = store::write_json(&services.store.session_file(), &state.session);
+    let started = saved
+        .and_then(|()| std::env::current_exe())
+        .and_then(|program| std::process::Command::new(program).spawn());
+    match started {
+        Ok(_) => state.quit = Quit::Leave,
+        Err(error) => {
+            let title = "The studio could not be opened anew";
+            let notice = Notice::new(Severity::Error, title, error.to_string());
+            state.notices.post(notice, state.now_secs);
+        }
+    }
+}

@@ -1,0 +1,346 @@
+//! Which pixels show something that moves in the world.
+//!
+//! Evidence is the smaller of two: the scene flow in units of a pixel's size at its depth,
+//! `|S| f / depth`, and the part of the flow that the camera's motion does not explain,
+//! `|F - (project(P) - u)|`. The first is large where the flow slides along a grazing surface or over
+//! an edge, the second is not; where the first is not known the second stands alone. A camera's
+//! motion leaves none, however fast. A pixel moves if its evidence exceeds 1.5 px (three times what
+//! the flow is uncertain by) and three times the noise of its frame; neighbours of such pixels need
+//! half of it. Thresholds are absolute, so a still scene gives an empty mask, where normalising each
+//! pair by its largest motion never would.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::scene_flow::point_at;
+use super::{FlowField, FlowProvider, consistent, scene_flow};
+use crate::geometry::Camera;
+use crate::geometry::robust::{MAD_TO_SIGMA, median};
+use crate::job::{JobCtx, Stage};
+use crate::scene::{Scene4d, validity};
+use crate::{Error, Result};
+
+/// Evidence above which a pixel moves, in uncertainties of the flow and in deviations of the frame.
+const HIGH: f64 = 3.0;
+/// Share of the high threshold that suffices beside a moving pixel.
+const LOW_SHARE: f64 = 0.5;
+/// Regions smaller than this share of the frame are noise.
+const LEAST_AREA: f64 = 5e-4;
+
+/// Moving pixels of a clip.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DynamicMask {
+    /// `[T, H, W]`: 255 moves, 0 does not.
+    pub mask: Vec<u8>,
+    /// How still the rest is.
+    pub report: MotionReport,
+}
+
+/// How far static pixels move in the world: a measure of a clip's geometry.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct MotionReport {
+    /// Median of `|S| / depth` over pixels that do not move.
+    pub static_jitter: f64,
+    /// Share of pixels that move.
+    pub moving: f64,
+}
+
+/// Finds what moves, from the scene's points and a flow.
+///
+/// # Errors
+/// [`Error::Invalid`] without cameras or depth; [`Error::Shape`] for flow of another size; those of
+/// the provider; [`Error::Cancelled`].
+pub fn dynamic_mask(
+    scene: &Scene4d,
+    flow: &mut dyn FlowProvider,
+    ctx: &JobCtx,
+) -> Result<DynamicMask> {
+    let (Some(cameras), true) = (&scene.cameras, scene.depth.is_some()) else {
+        return Err(Error::invalid("scene", "motion needs cameras and depth"));
+    };
+    let n = scene.pixels_per_frame();
+    let frames = scene.num_frames;
+    let mut evidence = vec![vec![f32::NAN; n]; frames];
+    let mut fields: Vec<FlowField> = Vec::with_capacity(frames);
+    let mut shares: Vec<f64> = Vec::new();
+    for i in 0..frames.saturating_sub(1) {
+        ctx.step(Stage::Optimise, i, frames)?;
+        let forward = flow.forward(i)?;
+        let backward = flow.backward(i + 1)?;
+        for field in std::iter::once(&forward).chain(&backward) {
+            if (field.height, field.width) != (scene.height, scene.width) {
+                let wanted = format!("{} x {}", scene.height, scene.width);
+                return Err(Error::shape(
+                    "optical flow",
+                    wanted,
+                    (field.height, field.width),
+                ));
+            }
+        }
+        let lenses = [&cameras[i], &cameras[i + 1]];
+        let there = pair_evidence(scene, (i, i + 1), &forward, backward.as_ref(), lenses);
+        shares.extend(
+            there
+                .iter()
+                .filter(|e| e.is_finite())
+                .map(|e| f64::from(*e) / lenses[0].intrinsics.fx_px),
+        );
+        match &backward {
+            Some(backward) => {
+                let lenses = [lenses[1], lenses[0]];
+                let back = pair_evidence(scene, (i + 1, i), backward, Some(&forward), lenses);
+                keep_larger(&mut evidence[i + 1], &back);
+            }
+            None => keep_larger(&mut evidence[i + 1], &carried(scene, i, &forward, &there)),
+        }
+        keep_larger(&mut evidence[i], &there);
+        fields.push(forward);
+    }
+    let least = HIGH * flow.uncertainty_px();
+    let masks: Vec<Vec<bool>> = evidence
+        .par_iter()
+        .map(|evidence| thresholded(evidence, least, scene.width))
+        .collect();
+    let steady: Vec<Vec<bool>> = (0..frames)
+        .into_par_iter()
+        .map(|i| {
+            let mask = majority(&masks, &fields, i, scene.width);
+            closed(&opened(mask, scene.width), scene.width)
+        })
+        .collect();
+    let mask: Vec<u8> = steady
+        .concat()
+        .into_iter()
+        .map(|m| if m { 255 } else { 0 })
+        .collect();
+    let moving = mask.iter().filter(|m| **m > 0).count() as f64 / mask.len().max(1) as f64;
+    // The moving minority does not reach the median.
+    let report = MotionReport {
+        static_jitter: median(&mut shares).unwrap_or(0.0),
+        moving,
+    };
+    Ok(DynamicMask { mask, report })
+}
+
+/// `|S| f / depth` of the first frame's pixels; NaN where the flow is not to be believed.
+fn pair_evidence(
+    scene: &Scene4d,
+    (from, to): (usize, usize),
+    there: &FlowField,
+    back: Option<&FlowField>,
+    cameras: [&Camera; 2],
+) -> Vec<f32> {
+    let focal_px = cameras[0].intrinsics.fx_px;
+    let onto = cameras[1];
+    let camera_from_world = onto.world_from_camera.inverse();
+    let empty: &[f32] = &[];
+    let depth = |i: usize| scene.frame_depth(i).unwrap_or(empty);
+    let (p, q) = (scene.frame_points(from), scene.frame_points(to));
+    let moved = scene_flow(
+        (&p, &q),
+        (depth(from), depth(to)),
+        (scene.frame_valid(from), scene.frame_valid(to)),
+        there,
+    );
+    let trusted = back.map(|back| consistent(there, back));
+    let own = depth(from);
+    let valid = scene.frame_valid(from);
+    (0..own.len())
+        .map(|i| {
+            let is_known = valid[i] & validity::FINITE != 0 && own[i] > 0.0;
+            if !is_known || trusted.as_ref().is_some_and(|t| !t[i]) {
+                return f32::NAN;
+            }
+            let length = point_at(&moved.vectors, i).length();
+            let in_space = (length * focal_px / f64::from(own[i])) as f32;
+            let [du, dv] = there.vectors[i].map(f64::from);
+            let (column, row) = ((i % scene.width) as f64, (i / scene.width) as f64);
+            let ego = onto
+                .intrinsics
+                .project(camera_from_world.transform(point_at(&p, i)))
+                .map_or(f64::NAN, |at| {
+                    (column + 0.5 + du - at.x).hypot(row + 0.5 + dv - at.y)
+                });
+            // NaN gives way to the other.
+            (ego as f32).min(in_space)
+        })
+        .collect()
+}
+
+/// Evidence of a frame at the pixels of the next one that its flow leads to; the nearer wins.
+fn carried(scene: &Scene4d, from: usize, flow: &FlowField, evidence: &[f32]) -> Vec<f32> {
+    let mut found = vec![f32::NAN; evidence.len()];
+    let mut nearest = vec![f32::INFINITY; evidence.len()];
+    let depth = scene.frame_depth(from).unwrap_or_default();
+    for (i, &[du, dv]) in flow.vectors.iter().enumerate() {
+        let column = ((i % flow.width) as f32 + du).round();
+        let row = ((i / flow.width) as f32 + dv).round();
+        let inside =
+            (0.0..flow.width as f32).contains(&column) && (0.0..flow.height as f32).contains(&row);
+        if !inside || !evidence[i].is_finite() {
+            continue;
+        }
+        let at = row as usize * flow.width + column as usize;
+        if depth[i] < nearest[at] {
+            nearest[at] = depth[i];
+            found[at] = evidence[i];
+        }
+    }
+    let valid = scene.frame_valid(from + 1);
+    for (value, bits) in found.iter_mut().zip(valid) {
+        if bits & validity::FINITE == 0 {
+            *value = f32::NAN;
+        }
+    }
+    found
+}
+
+fn keep_larger(kept: &mut [f32], other: &[f32]) {
+    for (a, b) in kept.iter_mut().zip(other) {
+        // NaN loses against any number.
+        *a = a.max(*b);
+    }
+}
+
+/// Pixels above the high threshold, and those above the low one that touch them.
+fn thresholded(evidence: &[f32], least_px: f64, width: usize) -> Vec<bool> {
+    let mut finite: Vec<f64> = evidence
+        .iter()
+        .filter(|e| e.is_finite())
+        .map(|e| f64::from(*e))
+        .collect();
+    let sigma = MAD_TO_SIGMA * median(&mut finite).unwrap_or(0.0);
+    let high = (HIGH * sigma).max(least_px);
+    let low = (high * LOW_SHARE) as f32;
+    let high = high as f32;
+    let mut mask = vec![false; evidence.len()];
+    let mut open: Vec<usize> = (0..evidence.len())
+        .filter(|&i| evidence[i] > high)
+        .collect();
+    open.iter().for_each(|&i| mask[i] = true);
+    while let Some(i) = open.pop() {
+        for j in neighbours(i, width, evidence.len()) {
+            if !mask[j] && evidence[j] > low {
+                mask[j] = true;
+                open.push(j);
+            }
+        }
+    }
+    mask
+}
+
+/// The four neighbours of a pixel.
+fn neighbours(i: usize, width: usize, n: usize) -> impl Iterator<Item = usize> {
+    let column = i % width;
+    [
+        (column > 0).then(|| i - 1),
+        (column + 1 < width).then_some(i + 1),
+        i.checked_sub(width),
+        Some(i + width).filter(|j| *j < n),
+    ]
+    .into_iter()
+    .flatten()
+}
+
+/// Two of three: the frame, and those before and after along the flow; at the ends the frame alone
+/// decides, as it does where the flow leads out.
+fn majority(masks: &[Vec<bool>], fields: &[FlowField], i: usize, width: usize) -> Vec<bool> {
+    let own = &masks[i];
+    if i == 0 || i + 1 >= masks.len() {
+        return own.clone();
+    }
+    let height = own.len() / width;
+    let mut before: Vec<Option<bool>> = vec![None; own.len()];
+    let place = |at: usize, [du, dv]: [f32; 2]| {
+        let column = ((at % width) as f32 + du).round();
+        let row = ((at / width) as f32 + dv).round();
+        let inside = (0.0..width as f32).contains(&column) && (0.0..height as f32).contains(&row);
+        inside.then(|| row as usize * width + column as usize)
+    };
+    for (from, vector) in fields[i - 1].vectors.iter().enumerate() {
+        if let Some(at) = place(from, *vector) {
+            let said = masks[i - 1][from];
+            before[at] = Some(before[at].unwrap_or(false) || said);
+        }
+    }
+    own.iter()
+        .enumerate()
+        .map(|(at, &own)| {
+            let after = place(at, fields[i].vectors[at]).map(|to| masks[i + 1][to]);
+            match (before[at], after) {
+                (Some(a), Some(b)) => u8::from(a) + u8::from(own) + u8::from(b) >= 2,
+                _ => own,
+            }
+        })
+        .collect()
+}
+
+/// Without regions below the least area.
+fn opened(mut mask: Vec<bool>, width: usize) -> Vec<bool> {
+    let least = ((mask.len() as f64 * LEAST_AREA).ceil() as usize).max(2);
+    let mut seen = vec![false; mask.len()];
+    for start in 0..mask.len() {
+        if !mask[start] || seen[start] {
+            continue;
+        }
+        let mut region = vec![start];
+        seen[start] = true;
+        let mut next = 0;
+        while next < region.len() {
+            for j in neighbours(region[next], width, mask.len()) {
+                if mask[j] && !seen[j] {
+                    seen[j] = true;
+                    region.push(j);
+                }
+            }
+            next += 1;
+        }
+        if region.len() < least {
+            region.iter().for_each(|&i| mask[i] = false);
+        }
+    }
+    mask
+}
+
+/// Dilated and eroded by a 3 x 3 square.
+fn closed(mask: &[bool], width: usize) -> Vec<bool> {
+    let height = mask.len() / width;
+    let any = |mask: &[bool], wanted: bool| -> Vec<bool> {
+        (0..mask.len())
+            .map(|i| {
+                let (c, r) = (i % width, i / width);
+                let rows = r.saturating_sub(1)..(r + 2).min(height);
+                let found = rows
+                    .flat_map(|y| {
+                        (c.saturating_sub(1)..(c + 2).min(width)).map(move |x| y * width + x)
+                    })
+                    .any(|j| mask[j] == wanted);
+                found == wanted
+            })
+            .collect()
+    };
+    // Eroding is asking whether any neighbour is off.
+    let grown = any(mask, true);
+    any(&grown, false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn closing_fills_a_hole_and_leaves_the_outline() {
+        let (width, height) = (7, 7);
+        let square = |i: usize| (2..5).contains(&(i % width)) && (2..5).contains(&(i / width));
+        let holed: Vec<bool> = (0..width * height).map(|i| square(i) && i != 24).collect();
+        let expected: Vec<bool> = (0..width * height).map(square).collect();
+        assert_eq!(closed(&holed, width), expected);
+    }
+
+    #[test]
+    fn a_speck_is_no_region() {
+        let mut mask = vec![false; 100];
+        mask[55] = true;
+        assert!(opened(mask, 10).iter().all(|m| !m));
+    }
+}

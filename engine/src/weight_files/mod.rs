@@ -1,0 +1,195 @@
+//! Files that hold a network's tensors: safetensors in one file or in shards, scaled 8-bit floats,
+//! and GGUF; pickles are converted once by [`pickle`]. Files are mapped, and a tensor is read when a
+//! network asks for it.
+
+mod find;
+mod fp8;
+mod gguf;
+pub mod pickle;
+
+pub use find::weight_paths;
+pub use gguf::{GgufFile, GgufType};
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::Dtype;
+
+use crate::scene::TensorFile;
+use crate::{Error, Result};
+
+/// One opened file.
+enum WeightFile {
+    Safetensors(TensorFile),
+    Gguf(GgufFile),
+}
+
+/// Tensors of one or several files under one set of names.
+pub struct WeightFiles {
+    files: Vec<WeightFile>,
+    /// File and shape of every tensor that a network may ask for.
+    tensors: BTreeMap<String, (usize, Vec<usize>)>,
+    paths: Vec<PathBuf>,
+}
+
+impl WeightFiles {
+    /// Maps files and reads their headers; the kind is told by the first bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] naming the file and what is wrong with it, or for a name that
+    /// two files hold; [`Error::Invalid`] without a file.
+    pub fn open(paths: &[impl AsRef<Path>]) -> Result<Self> {
+        let mut all = Self {
+            files: Vec::new(),
+            tensors: BTreeMap::new(),
+            paths: paths.iter().map(|path| path.as_ref().to_owned()).collect(),
+        };
+        if all.paths.is_empty() {
+            return Err(Error::invalid("weight files", "none was given"));
+        }
+        for path in all.paths.clone() {
+            all.add(&path)?;
+        }
+        Ok(all)
+    }
+
+    fn add(&mut self, path: &Path) -> Result<()> {
+        let file = match FileKind::of(path)? {
+            FileKind::Gguf => WeightFile::Gguf(GgufFile::open(path)?),
+            FileKind::Pickle => return Err(FileKind::refuse_pickle(path)),
+            FileKind::Other => WeightFile::Safetensors(TensorFile::open(path)?),
+        };
+        for (name, shape) in file.shapes() {
+            let index = self.files.len();
+            if let Some((other, _)) = self.tensors.insert(name.clone(), (index, shape)) {
+                let other = self.paths[other].display();
+                return Err(Error::format(path, format!("{name} stands in {other} too")));
+            }
+        }
+        self.files.push(file);
+        Ok(())
+    }
+
+    /// Where the tensors come from.
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.paths
+    }
+
+    /// Names in order; scales of 8-bit floats are not among them.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// Shape of a tensor, slowest axis first.
+    pub fn shape(&self, name: &str) -> Option<&[usize]> {
+        Some(self.tensors.get(name)?.1.as_slice())
+    }
+
+    /// Reads a tensor: as it is stored, 8-bit floats and quantised blocks as f32.
+    ///
+    /// # Errors
+    /// [`Error::Format`] for a type that no network has or a scale that does not fit.
+    pub fn load(&self, name: &str, device: &Device) -> Result<Option<Tensor>> {
+        let Some((index, _)) = self.tensors.get(name) else {
+            return Ok(None);
+        };
+        let tensor = match &self.files[*index] {
+            WeightFile::Gguf(file) => file.load(name, device)?,
+            WeightFile::Safetensors(file) if fp8::is_scaled(file, name) => {
+                fp8::load(file, name, device)?
+            }
+            WeightFile::Safetensors(file) => load_plain(file, name, device)?,
+        };
+        Ok(Some(tensor))
+    }
+}
+
+impl WeightFile {
+    fn shapes(&self) -> Vec<(String, Vec<usize>)> {
+        match self {
+            Self::Gguf(file) => file
+                .tensors()
+                .iter()
+                .map(|(name, info)| (name.clone(), info.shape.clone()))
+                .collect(),
+            Self::Safetensors(file) => file
+                .tensors
+                .iter()
+                .filter(|(name, _)| !fp8::is_helper(file, name))
+                .map(|(name, info)| (name.clone(), info.shape.clone()))
+                .collect(),
+        }
+    }
+}
+
+/// What the first bytes of a file say.
+pub(crate) enum FileKind {
+    /// GGUF.
+    Gguf,
+    /// A pickle, bare or in a zip.
+    Pickle,
+    /// Safetensors, or nothing that is known.
+    Other,
+}
+
+impl FileKind {
+    /// Looks at a file.
+    pub(crate) fn of(path: &Path) -> Result<Self> {
+        use std::io::Read as _;
+        let mut start = [0; 4];
+        let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
+        // Folders open but do not read; the safetensors reader has the words for them.
+        let Ok(count) = file.read(&mut start) else {
+            return Ok(Self::Other);
+        };
+        Ok(match &start[..count] {
+            b"GGUF" => Self::Gguf,
+            // A zip, or a bare pickle of protocol 2 to 5.
+            [b'P', b'K', 3, 4] | [0x80, 2..=5, ..] if !is_safetensors(path) => Self::Pickle,
+            _ => Self::Other,
+        })
+    }
+
+    /// What to do with a pickle.
+    pub(crate) fn refuse_pickle(path: &Path) -> Error {
+        let reason = "is a pickle, which is not read directly; convert it with \
+                      `one4d models convert`";
+        Error::format(path, reason)
+    }
+}
+
+/// A safetensors file whose header happens to begin like a pickle is still one.
+fn is_safetensors(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e.eq_ignore_ascii_case("safetensors"))
+}
+
+fn load_plain(file: &TensorFile, name: &str, device: &Device) -> Result<Tensor> {
+    let info = file
+        .tensors
+        .get(name)
+        .ok_or_else(|| Error::weights(&file.path, format!("{name} is missing")))?;
+    let dtype = match info.dtype {
+        Dtype::F64 => DType::F64,
+        Dtype::F32 => DType::F32,
+        Dtype::F16 => DType::F16,
+        Dtype::BF16 => DType::BF16,
+        Dtype::F8_E4M3 => DType::F8E4M3,
+        Dtype::I64 => DType::I64,
+        Dtype::U32 => DType::U32,
+        Dtype::U8 => DType::U8,
+        other => {
+            let reason = format!("{name} is of type {other}, which no network here has");
+            return Err(Error::format(&file.path, reason));
+        }
+    };
+    let bytes = &file.map[info.bytes.clone()];
+    let tensor = Tensor::from_raw_buffer(bytes, dtype, &info.shape, device)?;
+    // Copies and products of 8-bit floats are not implemented everywhere.
+    Ok(if dtype == DType::F8E4M3 {
+        tensor.to_dtype(DType::F32)?
+    } else {
+        tensor
+    })
+}
