@@ -373,6 +373,9 @@ fn a_pickle_becomes_safetensors_once() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("vae.pth");
     let numbers: Vec<u8> = (0..6).flat_map(|v| (v as f32).to_le_bytes()).collect();
+    // A file of somebody else's with the same stem is neither taken nor touched.
+    let neighbour = folder.path().join("vae.safetensors");
+    std::fs::write(&neighbour, b"mine").unwrap();
     let plain = state(&rebuilt(6, &[2, 3], &[3, 1]));
     let wrapped = [
         &b"\x80\x02}X\x0b\0\0\0model_state}X\x01\0\0\0w"[..],
@@ -389,6 +392,7 @@ fn a_pickle_becomes_safetensors_once() {
         let ctx = one4d_engine::job::JobCtx::silent();
         let converted = pickle::convert(&program, &path, &ctx).unwrap();
         let files = WeightFiles::open(&[&converted]).unwrap();
+        assert_eq!(std::fs::read(&neighbour).unwrap(), b"mine");
         assert_eq!(files.shape("w").unwrap(), [2, 3]);
         assert_eq!(load(&files, "w"), [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]);
         let made = std::fs::metadata(&converted).unwrap().modified().unwrap();
@@ -466,5 +470,31 @@ fn hostile_pickles_leave_the_parent_alive_and_no_file() {
         assert!(!mark.exists(), "{name} was executed");
         let left = std::fs::read_dir(folder.path()).unwrap().count();
         assert_eq!(left, 1, "{name} left files");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_pipe_is_refused_without_waiting_for_its_writer() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    if !made.is_ok_and(|status| status.success()) {
+        one4d_tests::readers::skip("mkfifo is missing");
+        return;
+    }
+    let (sender, receiver) = std::sync::mpsc::channel();
+    let path = pipe.clone();
+    let look = move || {
+        let weights = WeightFiles::open(&[&path]).err().unwrap().to_string();
+        let inspected = one4d_engine::inspect::inspect(&path)
+            .unwrap_err()
+            .to_string();
+        sender.send([weights, inspected]).unwrap();
+    };
+    std::thread::Builder::new().spawn(look).unwrap();
+    let errors = receiver.recv_timeout(std::time::Duration::from_secs(10));
+    for error in errors.expect("opening a pipe hangs") {
+        assert!(error.contains("not a regular file"), "{error}");
     }
 }

@@ -20,7 +20,7 @@ pub enum Models {
 /// A conversion.
 #[derive(Debug, clap::Args)]
 pub struct ConvertArgs {
-    /// The pickle; the new file lies beside it with the ending .safetensors.
+    /// The pickle; the new file lies beside it as NAME.pth.safetensors.
     file: PathBuf,
 }
 

@@ -137,12 +137,15 @@ impl FileKind {
     /// Looks at a file.
     pub(crate) fn of(path: &Path) -> Result<Self> {
         use std::io::Read as _;
+        // Before opening: opening a pipe would wait for its writer. The safetensors reader has the
+        // words for what is no regular file.
+        let about = std::fs::metadata(path).map_err(|e| Error::io(path, e))?;
+        if !about.is_file() {
+            return Ok(Self::Other);
+        }
         let mut start = [0; 4];
         let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-        // Folders open but do not read; the safetensors reader has the words for them.
-        let Ok(count) = file.read(&mut start) else {
-            return Ok(Self::Other);
-        };
+        let count = file.read(&mut start).map_err(|e| Error::io(path, e))?;
         Ok(match &start[..count] {
             b"GGUF" => Self::Gguf,
             // A zip, or a bare pickle of protocol 2 to 5.

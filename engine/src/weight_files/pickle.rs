@@ -29,9 +29,12 @@ const WRAPPERS: [&str; 4] = ["model_state", "state_dict", "model", "module"];
 const HEADROOM_BYTES: u64 = 1 << 30;
 const LONGEST: Duration = Duration::from_mins(30);
 
-/// Where the converted file of a pickle lies: beside it, with another ending.
+/// Where the converted file of a pickle lies: beside it, `NAME.pth.safetensors`, a name that no
+/// publisher gives, so that nobody's own file is taken for it or overwritten.
 pub fn converted_path(source: &Path) -> PathBuf {
-    source.with_extension("safetensors")
+    let mut name = source.as_os_str().to_owned();
+    name.push(".safetensors");
+    PathBuf::from(name)
 }
 
 /// Converts a pickle in a child process of `program` (`one4d` itself) and returns the new file's path;
