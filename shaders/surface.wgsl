@@ -28,7 +28,7 @@ fn place(@builtin(vertex_index) vertex: u32) -> Corner {
     }
     let pixel = large.pixels[vertex];
     let unit = unit_from_words(positions[pixel]);
-    out.position = points.clip_from_unit * vec4<f32>(unit, 1.0);
+    out.position = clip_of(unit);
     out.cell = vec2<f32>(f32(pixel % points.grid.x), f32(pixel / points.grid.x));
     return out;
 }

@@ -9,10 +9,11 @@
 //!                                                         '---------------------------------'
 //! ```
 //!
-//! [`studio`] runs that order, [`state`] holds one plain value, [`panels`], [`timeline`] and
+//! [`window`] opens a window around the [`studio`], which runs that order; [`state`] holds one plain value, [`panels`], [`timeline`] and
 //! [`widgets`] show it, [`viewport`] draws the scene, [`services`] reach the engine, the disk and
 //! the system's dialogs, [`theme`] alone knows colours, and [`cli`] does without a window.
 
+mod arrivals;
 pub mod cli;
 pub mod panels;
 pub mod samples;
@@ -24,5 +25,7 @@ pub mod theme;
 pub mod timeline;
 pub mod viewport;
 pub mod widgets;
+pub mod window;
 
-pub use studio::{Studio, StudioOptions, run_studio};
+pub use studio::{Studio, StudioOptions};
+pub use window::run_studio;

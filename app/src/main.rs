@@ -3,9 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use one4d_engine::memory::CountingAllocator;
 use one4d_studio::StudioOptions;
 use one4d_studio::cli::{self, Cli};
 use tracing_subscriber::EnvFilter;
+
+/// Counts what is held, so that a run's report can set its peak beside the plan's.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();

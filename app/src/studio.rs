@@ -1,27 +1,28 @@
-//! The window: drains events, takes keys and files, shows the panels, applies their commands.
+//! The studio: drains events, takes keys and files, shows the panels, applies their commands.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, bounded};
 use eframe::CreationContext;
-use egui::{CentralPanel, Context, Event, Frame, Panel as EguiPanel, Rect, Ui, vec2};
+use egui::{Context, Rect, Ui};
+use one4d_engine::hub::HubSettings;
 use one4d_engine::worker::{EngineHandle, JobRunner};
 
 use crate::panels::{self, Panel};
-use crate::services::kinds::paths_in_text;
-use crate::services::{Dialogs, MediaTask, MediaWorker, Services, Shots, Store, store};
+use crate::services::dialogs::Picked;
+use crate::services::{
+    Dialogs, MediaTask, MediaWorker, ModelHub, Services, Shots, Store, Wake, store,
+};
 use crate::state::apply::apply;
 use crate::state::command::Target;
 use crate::state::quit::Quit;
 use crate::state::session::Session;
-use crate::state::{Action, AppCommand, AppState, Platform, events, session};
+use crate::state::{AppCommand, AppState, Platform, events, gpu, picked, session};
 use crate::theme;
-use crate::timeline::timeline_ui;
-use crate::viewport::{self, GpuProblem};
+use crate::viewport::GpuWatch;
 use crate::widgets::Textures;
-use crate::{samples, shortcuts};
+use crate::{arrivals, samples, shortcuts};
 
 /// Seconds between two writes of the session.
 const AUTOSAVE_SECS: f64 = 30.0;
@@ -33,43 +34,12 @@ pub struct StudioOptions {
     pub root: Option<PathBuf>,
     /// Another engine than the pipeline, as tests have it.
     pub runner: Option<Box<dyn JobRunner>>,
+    /// Another hub and cache than the environment's; with `root` alone an empty cache, offline.
+    pub hub: Option<HubSettings>,
     /// Go by the window's clock, which tests move by hand.
     pub ui_time: bool,
-}
-
-/// Opens the window and returns when it is closed.
-///
-/// # Errors
-/// If the system gives no window or no graphics adapter, in words that say what to do.
-pub fn run_studio(paths: Vec<PathBuf>, options: StudioOptions) -> anyhow::Result<()> {
-    let native = eframe::NativeOptions {
-        viewport: egui::ViewportBuilder::default()
-            .with_title("One4D Studio")
-            .with_app_id("one4d")
-            .with_inner_size([1280.0, 800.0])
-            .with_min_inner_size([880.0, 560.0])
-            .with_drag_and_drop(true),
-        renderer: eframe::Renderer::Wgpu,
-        wgpu_options: egui_wgpu::WgpuConfiguration {
-            surface: egui_wgpu::SurfaceConfig::HIGH_THROUGHPUT,
-            wgpu_setup: viewport::wanted_wgpu_setup(),
-            ..egui_wgpu::WgpuConfiguration::default()
-        },
-        dithering: true,
-        ..eframe::NativeOptions::default()
-    };
-    eframe::run_native(
-        "One4D Studio",
-        native,
-        Box::new(move |cc| Ok(Box::new(Studio::new(cc, paths, options)?))),
-    )
-    .map_err(|error| {
-        anyhow::anyhow!(
-            "the window could not open: {error}. One4D Studio needs a display and a Vulkan, Metal \
-             or DirectX 12 driver; Mesa's software driver (mesa-vulkan-drivers) is enough. \
-             `one4d generate` works without a window."
-        )
-    })
+    /// Called with the window's graphics device before every picture, for tests that take it away.
+    pub on_picture: Option<Box<dyn FnMut(&wgpu::Device)>>,
 }
 
 /// The studio.
@@ -77,9 +47,10 @@ pub struct Studio {
     state: AppState,
     services: Services,
     textures: Textures,
-    gpu_problems: Receiver<GpuProblem>,
+    gpu: GpuWatch,
     started: Instant,
     ui_time: bool,
+    on_picture: Option<Box<dyn FnMut(&wgpu::Device)>>,
     theme: Option<egui::ThemePreference>,
     /// Where the scene is in the window.
     stage: Rect,
@@ -112,31 +83,36 @@ impl Studio {
         state.session = store::read_or_default(&store.session_file());
         state.layout = session::restored_layout(&state.session);
         state.arrangement = session::restored_arrangement(&state.session);
-        let wake = {
-            let ctx = cc.egui_ctx.clone();
-            move || ctx.request_repaint()
+        let wake = Wake::new(&cc.egui_ctx);
+        let waker = || {
+            let wake = wake.clone();
+            move || wake.call()
         };
         let engine = match options.runner {
-            Some(runner) => EngineHandle::start_with(runner, wake.clone())?,
-            None => EngineHandle::start(wake.clone())?,
+            Some(runner) => EngineHandle::start_with(runner, waker())?,
+            None => EngineHandle::start(waker())?,
         };
-        let gpu_problems = watch_gpu(cc, wake.clone());
-        let media = MediaWorker::start(wake.clone())?;
+        let gpu = watch(cc, &wake);
+        let media = MediaWorker::start(waker())?;
         media.ask(MediaTask::Model(None));
         for index in 0..samples::SAMPLES.len() {
             media.ask(MediaTask::SamplePicture(index));
         }
+        let hub = options.hub.or_else(|| {
+            let cache = options.root.as_deref()?.join("hub");
+            Some(HubSettings {
+                offline: true,
+                ..HubSettings::new("http://localhost", &cache)
+            })
+        });
         let mut services = Services {
+            hub: ModelHub::start(store.clone(), hub, Arc::new(waker()))?,
             engine,
             media,
             dialogs: Dialogs::default(),
-            shots: Shots::new(
-                cc.wgpu_render_state
-                    .as_ref()
-                    .map(|gpu| (gpu.device.clone(), gpu.queue.clone())),
-            ),
+            shots: Shots::new(device_of(cc)),
             store,
-            wake: Arc::new(wake),
+            wake,
         };
         let command = AppCommand::OpenPaths(or_last(paths, &state), Target::ByKind);
         apply(&mut state, &mut services, command);
@@ -145,14 +121,47 @@ impl Studio {
             state,
             services,
             textures: Textures::default(),
-            gpu_problems,
+            gpu,
             started: Instant::now(),
             ui_time: options.ui_time,
+            on_picture: options.on_picture,
             theme: None,
             stage: Rect::NOTHING,
             closing: false,
             saved,
         })
+    }
+
+    /// Goes on in another window with another graphics device. State, jobs and files are what they
+    /// were; what lay on the old device is made anew when it is next shown.
+    pub fn attach(&mut self, cc: &CreationContext<'_>) {
+        theme::install(&cc.egui_ctx);
+        self.services.wake.attach(&cc.egui_ctx);
+        self.services.shots.attach(device_of(cc));
+        self.gpu = watch(cc, &self.services.wake);
+        self.state.platform = platform(cc);
+        self.textures = Textures::default();
+        self.theme = None;
+        self.stage = Rect::NOTHING;
+        self.closing = false;
+        // A move of the eye goes by the clock of the window that is gone.
+        self.state.view.orbit = self.state.view.goal();
+        self.state.view.motion = None;
+        gpu::on_new_device(&mut self.state);
+    }
+
+    /// Whether the graphics device of this window is gone.
+    pub fn has_lost_device(&self) -> bool {
+        self.gpu.is_lost()
+    }
+
+    /// Shows nothing, as nothing can be drawn any more, and closes the window.
+    fn leave_window(&mut self, ctx: &Context) {
+        if !self.closing {
+            self.closing = true;
+            tracing::warn!("the graphics device is lost; the window is opened anew");
+            ctx.send_viewport_cmd(egui::ViewportCommand::Close);
+        }
     }
 
     /// The state, for tests and reports.
@@ -165,12 +174,17 @@ impl Studio {
         apply(&mut self.state, &mut self.services, command);
     }
 
+    /// Takes the answer of a file dialog as if one had been open.
+    pub fn answer_dialog(&mut self, picked: Picked) {
+        picked::on_picked(&mut self.state, &mut self.services, picked);
+    }
+
     /// The window's own close button asks as Ctrl+Q does.
     fn hear_close(&mut self, ctx: &Context) {
         if self.closing || !ctx.input(|input| input.viewport().close_requested()) {
             return;
         }
-        self.state.quit.ask(self.state.jobs.num_active() > 0);
+        self.state.quit.ask(self.state.is_working());
         if self.state.quit == Quit::Leave {
             self.closing = true;
         } else {
@@ -179,12 +193,17 @@ impl Studio {
     }
 
     fn tick(&mut self, ctx: &Context) {
+        let before = self.state.now_secs;
         self.state.ui_secs = ctx.input(|input| input.time);
         self.state.now_secs = if self.ui_time {
             self.state.ui_secs
         } else {
             self.started.elapsed().as_secs_f64()
         };
+        if self.state.shown.is_loading {
+            // Playback waits for the frame, or it would run ahead of what a slow disk can bring.
+            self.state.clock.wait(before, self.state.now_secs);
+        }
     }
 
     fn follow_settings(&mut self, ctx: &Context) {
@@ -212,51 +231,16 @@ impl Studio {
             cpu_secs: frame.info().cpu_usage,
             commands,
         };
-        let stage = layout_ui(ui, &mut panel);
+        let stage = panels::shell::layout_ui(ui, &mut panel);
         self.stage = stage;
         panels::notices::notices_ui(ui.ctx(), &mut panel, stage);
         panels::export::export_ui(ui.ctx(), &mut panel);
+        panels::fetch::fetch_ui(ui.ctx(), &mut panel);
         panels::shot::shot_ui(ui.ctx(), &mut panel);
         panels::sheet::sheet_ui(ui.ctx(), &mut panel);
         panels::finder::finder_ui(ui.ctx(), &mut panel);
         panels::quit::quit_ui(ui.ctx(), &mut panel);
         panels::drop_hint::drop_hint_ui(ui.ctx(), &panel, stage);
-    }
-
-    /// Files dropped on the window and things pasted outside a text field.
-    fn arrived(&self, ctx: &Context) -> Vec<AppCommand> {
-        let target = panels::drop_hint::target(ctx, &self.state, self.stage);
-        let services = &self.services;
-        let typing = ctx.egui_wants_keyboard_input();
-        ctx.input(|input| {
-            let dropped: Vec<_> = input
-                .raw
-                .dropped_files
-                .iter()
-                .map(|file| file.path().to_owned())
-                .collect();
-            let mut commands = Vec::new();
-            if !dropped.is_empty() {
-                commands.push(AppCommand::OpenPaths(dropped, target));
-            }
-            for event in &input.events {
-                match event {
-                    Event::PasteImage(pixels) => {
-                        let folder = services.store.inputs();
-                        let task = MediaTask::SavePasted(Arc::clone(pixels), folder);
-                        services.media.ask(task);
-                    }
-                    Event::Paste(text) if !typing => {
-                        let paths = paths_in_text(text);
-                        if !paths.is_empty() {
-                            commands.push(AppCommand::OpenPaths(paths, Target::ByKind));
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            commands
-        })
     }
 
     fn open_dialog(&mut self, ctx: &Context, frame: &eframe::Frame, was_open: bool) {
@@ -295,7 +279,8 @@ impl Studio {
         let now = self.state.now_secs;
         let notice = self.state.notices.expire(now);
         let frame = self.state.clock.next_change_secs(now);
-        let job = self.state.jobs.running().map(|_| 0.5);
+        let is_running = self.state.jobs.running().is_some() || self.state.models.is_busy();
+        let job = is_running.then_some(0.5);
         let save = self.autosave();
         let next = [notice, frame, job, save]
             .into_iter()
@@ -315,16 +300,27 @@ impl eframe::App for Studio {
     fn logic(&mut self, ctx: &Context, _frame: &mut eframe::Frame) {
         self.tick(ctx);
         events::drain(&mut self.state, &mut self.services);
-        for problem in self.gpu_problems.try_iter() {
-            events::on_gpu_problem(&mut self.state, problem);
+        let problems = self.gpu.problems();
+        // A device that is gone refuses everything; the next window says what happened.
+        if !self.gpu.is_lost() {
+            for problem in problems {
+                gpu::on_problem(&mut self.state, problem);
+            }
         }
     }
 
     fn ui(&mut self, ui: &mut Ui, frame: &mut eframe::Frame) {
         let ctx = ui.ctx().clone();
+        if let (Some(on_picture), Some(gpu)) = (&mut self.on_picture, frame.wgpu_render_state()) {
+            on_picture(&gpu.device);
+        }
+        if self.gpu.is_lost() {
+            self.leave_window(&ctx);
+            return;
+        }
         self.tick(&ctx);
         self.hear_close(&ctx);
-        if self.state.jobs.num_active() == 0 {
+        if !self.state.is_working() {
             self.state.quit.work_ended();
         }
         self.follow_settings(&ctx);
@@ -332,7 +328,8 @@ impl eframe::App for Studio {
             .into_iter()
             .map(AppCommand::Act)
             .collect();
-        commands.extend(self.arrived(&ctx));
+        let target = panels::drop_hint::target(&ctx, &self.state, self.stage);
+        commands.extend(arrivals::arrived(&ctx, &self.services, target));
         self.show(ui, frame, &mut commands);
         let was_open = self.state.picking.is_some();
         // While frames follow each other the next one brings what the view has told of this one.
@@ -373,21 +370,16 @@ fn or_last(paths: Vec<PathBuf>, state: &AppState) -> Vec<PathBuf> {
     last.filter(|path| path.is_file()).into_iter().collect()
 }
 
-/// Problems of the graphics device, from whatever thread they are reported on.
-fn watch_gpu(
-    cc: &CreationContext<'_>,
-    wake: impl Fn() + Clone + Send + Sync + 'static,
-) -> Receiver<GpuProblem> {
-    let (report, problems) = bounded(16);
-    if let Some(render_state) = &cc.wgpu_render_state {
-        viewport::report_problems(&render_state.device, move |problem| {
-            tracing::error!(?problem, "graphics device");
-            // A flood says nothing that the first of it did not.
-            let _ = report.try_send(problem);
-            wake();
-        });
-    }
-    problems
+/// The window's device, for pictures beside the window.
+fn device_of(cc: &CreationContext<'_>) -> Option<(wgpu::Device, wgpu::Queue)> {
+    let gpu = cc.wgpu_render_state.as_ref()?;
+    Some((gpu.device.clone(), gpu.queue.clone()))
+}
+
+fn watch(cc: &CreationContext<'_>, wake: &Wake) -> GpuWatch {
+    let wake = wake.clone();
+    let device = cc.wgpu_render_state.as_ref().map(|gpu| &gpu.device);
+    GpuWatch::over(device, move || wake.call())
 }
 
 fn platform(cc: &CreationContext<'_>) -> Platform {
@@ -403,77 +395,5 @@ fn platform(cc: &CreationContext<'_>) -> Platform {
             .as_ref()
             .is_some_and(|info| info.device_type == wgpu::DeviceType::Cpu),
         adapter: info.map(|info| info.name),
-    }
-}
-
-/// Lays out the panels; returns where the scene is.
-fn layout_ui(ui: &mut Ui, panel: &mut Panel<'_>) -> Rect {
-    let tokens = theme::tokens(ui);
-    let ground = Frame::new().fill(tokens.panel);
-    EguiPanel::top("top-bar")
-        .resizable(false)
-        .exact_size(theme::TOP_BAR)
-        .show_separator_line(false)
-        .frame(ground)
-        .show(ui, |ui| panels::top_bar::top_bar_ui(ui, panel));
-    if panel.state.is_empty() {
-        return CentralPanel::default()
-            .frame(Frame::new().fill(tokens.canvas))
-            .show(ui, |ui| panels::empty::empty_ui(ui, panel))
-            .response
-            .rect;
-    }
-    let layout = panel.state.layout;
-    let mut open = layout.timeline;
-    EguiPanel::bottom("timeline")
-        .resizable(false)
-        .exact_size(theme::TIMELINE)
-        .frame(ground)
-        .show_collapsible(ui, &mut open, |ui| timeline_ui(ui, panel));
-    let mut open = layout.create;
-    EguiPanel::left("create")
-        .resizable(false)
-        .exact_size(theme::CREATE)
-        .frame(ground)
-        .show_collapsible(ui, &mut open, |ui| left_ui(ui, panel));
-    let mut open = layout.inspect;
-    EguiPanel::right("inspect")
-        .resizable(false)
-        .exact_size(theme::INSPECT)
-        .frame(ground)
-        .show_collapsible(ui, &mut open, |ui| panels::inspect::inspect_ui(ui, panel));
-    let centre = CentralPanel::default()
-        .frame(Frame::new().fill(tokens.canvas))
-        .show(ui, |ui| panels::centre::centre_ui(ui, panel));
-    let stage = centre.response.rect;
-    hide_on_tab(ui.ctx(), panel, stage);
-    stage
-}
-
-/// Create above, the queue below as soon as there is one.
-fn left_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
-    if !panel.state.jobs.cards().is_empty() {
-        let most = ui.available_height() * 0.5;
-        let wanted = panels::queue::wanted_height(ui.ctx());
-        EguiPanel::bottom("queue")
-            .resizable(false)
-            .exact_size(wanted.min(most))
-            .frame(Frame::new().inner_margin(vec2(16.0, 10.0)))
-            .show(ui, |ui| panels::queue::queue_ui(ui, panel));
-    }
-    panels::create::create_ui(ui, panel);
-}
-
-/// Tab hides the panels while the pointer is over the scene; elsewhere it moves the keyboard on.
-fn hide_on_tab(ctx: &Context, panel: &mut Panel<'_>, stage: Rect) {
-    let over = ctx
-        .pointer_hover_pos()
-        .is_some_and(|pointer| stage.contains(pointer));
-    let free = ctx.memory(|memory| memory.focused().is_none()) && !panel.state.is_modal();
-    if over
-        && free
-        && ctx.input_mut(|input| input.consume_key(egui::Modifiers::NONE, egui::Key::Tab))
-    {
-        panel.push(AppCommand::Act(Action::TogglePanels));
     }
 }

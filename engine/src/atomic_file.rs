@@ -126,14 +126,16 @@ pub fn human_bytes(bytes: u64) -> String {
     }
 }
 
+/// Bytes that this user may still write to the disk of `folder`, where the system tells.
 #[cfg(unix)]
-fn free_bytes(folder: &Path) -> Option<u64> {
+pub fn free_bytes(folder: &Path) -> Option<u64> {
     let stat = rustix::fs::statvfs(folder).ok()?;
     stat.f_bavail.checked_mul(stat.f_frsize)
 }
 
+/// Bytes that this user may still write to the disk of `folder`, where the system tells.
 #[cfg(not(unix))]
-fn free_bytes(_folder: &Path) -> Option<u64> {
+pub fn free_bytes(_folder: &Path) -> Option<u64> {
     None
 }
 

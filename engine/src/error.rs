@@ -71,6 +71,14 @@ pub enum Error {
         /// Out of how many.
         total: usize,
     },
+    /// A server of models answered otherwise than it should, or not at all.
+    #[error("{place}: {reason}")]
+    Hub {
+        /// The model or file that was asked for.
+        place: String,
+        /// What happened, and the way out.
+        reason: String,
+    },
     /// A tensor operation failed.
     #[error("tensor operation failed: {0}")]
     Tensor(#[from] candle_core::Error),
@@ -130,6 +138,14 @@ impl Error {
     pub fn invalid(what: impl Into<String>, reason: impl Into<String>) -> Self {
         Self::Invalid {
             what: what.into(),
+            reason: reason.into(),
+        }
+    }
+
+    /// An [`Error::Hub`].
+    pub fn hub(place: impl Into<String>, reason: impl Into<String>) -> Self {
+        Self::Hub {
+            place: place.into(),
             reason: reason.into(),
         }
     }

@@ -27,6 +27,8 @@ pub enum Stage {
     Decode,
     /// Recovering cameras and depth.
     Optimise,
+    /// Finding what moves.
+    Motion,
     /// Building and saving the scene.
     Save,
     /// Writing exports.
@@ -37,6 +39,10 @@ pub enum Stage {
     Render,
     /// Measuring against ground truth.
     Evaluate,
+    /// Downloading the files of a model; steps are bytes.
+    Fetch,
+    /// Reading files again to compare their checksums; steps are bytes.
+    Verify,
 }
 
 impl Stage {
@@ -50,12 +56,20 @@ impl Stage {
             Self::Sample => "Denoising",
             Self::Decode => "Decoding",
             Self::Optimise => "Solving cameras",
+            Self::Motion => "Finding what moves",
             Self::Save => "Saving the scene",
             Self::Export => "Exporting",
             Self::Train => "Training",
             Self::Render => "Rendering scenes",
             Self::Evaluate => "Evaluating",
+            Self::Fetch => "Downloading",
+            Self::Verify => "Verifying",
         }
+    }
+
+    /// True where steps are bytes.
+    pub fn counts_bytes(self) -> bool {
+        matches!(self, Self::Fetch | Self::Verify)
     }
 }
 
@@ -148,6 +162,11 @@ impl JobCtx {
             cancel: self.cancel.clone(),
             sink,
         }
+    }
+
+    /// The same job reporting nowhere, for work inside a step; cancelling still stops it.
+    pub fn quiet(&self) -> Self {
+        self.with_sink(Arc::new(Silent))
     }
 
     /// Reports that `done` of `total` steps of `stage` are done, and checks for cancellation.

@@ -3,13 +3,13 @@
 // Undoes the contraction of the quantiser: identity inside the unit cube, 1 / (2 - m) outside.
 fn unit_from_words(words: vec2<u32>) -> vec3<f32> {
     let code = vec3<f32>(f32(words.x & 0xffffu), f32(words.x >> 16u), f32(words.y & 0xffffu));
-    let contracted = (code - 32767.0) / 16383.5;
+    let contracted = (code - 32767.0) * (1.0 / 16383.5);
     let size = abs(contracted);
     let m = max(max(size.x, size.y), size.z);
     if (m <= 1.0) {
         return contracted;
     }
-    return contracted / (m * (2.0 - m));
+    return contracted * (1.0 / (m * (2.0 - m)));
 }
 
 // The fourth 16 bits: validity (5), slope (4), edge (7).

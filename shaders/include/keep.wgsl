@@ -55,6 +55,16 @@ struct PointUniforms {
 @group(0) @binding(2) var<storage, read> colours: array<u32>;
 @group(0) @binding(3) var<storage, read> attributes: array<u32>;
 
+// Sums and quotients of the raster are spelled out, so that the CPU twin rounds each of them alike:
+// a pick has to lead to the very pixel that the twin would draw.
+fn times(m: mat4x4<f32>, v: vec4<f32>) -> vec4<f32> {
+    return ((m[0] * v.x + m[1] * v.y) + m[2] * v.z) + m[3] * v.w;
+}
+
+fn clip_of(unit: vec3<f32>) -> vec4<f32> {
+    return times(points.clip_from_unit, vec4<f32>(unit, 1.0));
+}
+
 // Permuted congruential generator (O'Neill 2014), one round.
 fn hash(value: u32) -> u32 {
     let state = value * 747796405u + 2891336453u;
@@ -80,7 +90,7 @@ fn in_box(unit: vec3<f32>) -> bool {
     if (points.has_box == 0u) {
         return true;
     }
-    let inside = (points.box_from_unit * vec4<f32>(unit, 1.0)).xyz;
+    let inside = times(points.box_from_unit, vec4<f32>(unit, 1.0)).xyz;
     return all(abs(inside) <= vec3<f32>(1.0));
 }
 
@@ -91,14 +101,16 @@ fn in_view(clip: vec4<f32>) -> bool {
 
 fn depth_of(clip: vec4<f32>) -> f32 {
     // Parallel rays run out of depth far behind the scene; what lies there stays behind everything.
-    let depth = clip.z / clip.w;
+    let depth = clip.z * (1.0 / clip.w);
     return max(depth - (points.setback.x * depth + points.setback.y), 1e-12);
 }
 
 fn screen_px(clip: vec4<f32>) -> vec2<f32> {
-    return vec2<f32>(clip.x / clip.w * 0.5 + 0.5, 0.5 - clip.y / clip.w * 0.5) * vec2<f32>(points.size_px);
+    let per_w = 1.0 / clip.w;
+    return vec2<f32>(clip.x * per_w * 0.5 + 0.5, 0.5 - clip.y * per_w * 0.5) * vec2<f32>(points.size_px);
 }
 
 fn spacing_at(unit: vec3<f32>) -> f32 {
-    return dot(points.spacing_from_unit, vec4<f32>(unit, 1.0));
+    let plane = points.spacing_from_unit;
+    return ((plane.x * unit.x + plane.y * unit.y) + plane.z * unit.z) + plane.w;
 }

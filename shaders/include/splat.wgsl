@@ -15,6 +15,11 @@ struct Splat {
     id: u32,
 }
 
+// 2^((code - 3) / 2), without the approximation that an `exp2` would be.
+fn stretch_of(slope_code: u32) -> f32 {
+    return f32(1u << (slope_code >> 1u)) * select(0.35355338, 0.5, (slope_code & 1u) == 1u);
+}
+
 // Width and height at which neighbours touch. A slanted surface moves the neighbour along the ray
 // that saw it; how much of that shows depends on where we look from.
 fn footprint_px(unit: vec3<f32>, clip: vec4<f32>, slope_code: u32) -> vec2<f32> {
@@ -22,14 +27,14 @@ fn footprint_px(unit: vec3<f32>, clip: vec4<f32>, slope_code: u32) -> vec2<f32> 
         return vec2<f32>(points.fixed_px);
     }
     if (points.world_px > 0.0) {
-        return vec2<f32>(clamp(floor(points.world_px / clip.w + 0.5), 1.0, points.max_px));
+        return vec2<f32>(clamp(floor(points.world_px * (1.0 / clip.w) + 0.5), 1.0, points.max_px));
     }
-    let facing_px = spacing_at(unit) * points.spacing_to_px * f32(points.stride) / clip.w;
+    let facing_px = spacing_at(unit) * points.spacing_to_px * f32(points.stride) * (1.0 / clip.w);
     var px = vec2<f32>(facing_px);
     if (slope_code > 0u) {
-        let stretch = exp2(0.5 * f32(slope_code) - 1.5);
-        let step = (unit - points.camera_in_unit) * (stretch * f32(points.stride) / points.source_focal_px);
-        let moved = clip + points.clip_from_unit * vec4<f32>(step, 0.0);
+        let step = (unit - points.camera_in_unit)
+            * (stretch_of(slope_code) * f32(points.stride) * (1.0 / points.source_focal_px));
+        let moved = clip + times(points.clip_from_unit, vec4<f32>(step, 0.0));
         if (in_view(moved)) {
             let shift = screen_px(moved) - screen_px(clip);
             // The two parts add up where they point the same way, as on a floor.
@@ -59,7 +64,7 @@ fn splat_of(cell: vec2<u32>) -> Splat {
         return splat;
     }
     let unit = unit_from_words(words);
-    let clip = points.clip_from_unit * vec4<f32>(unit, 1.0);
+    let clip = clip_of(unit);
     if (!in_view(clip) || !in_box(unit)) {
         return splat;
     }
@@ -80,5 +85,5 @@ fn splat_of(cell: vec2<u32>) -> Splat {
 
 fn covers(splat: Splat, x: i32, y: i32) -> bool {
     let offset = (vec2<f32>(f32(x), f32(y)) + 0.5 - splat.centre) * splat.per_reach;
-    return dot(offset, offset) <= 1.0;
+    return offset.x * offset.x + offset.y * offset.y <= 1.0;
 }

@@ -27,7 +27,7 @@ fn corner_of(cell: vec2<u32>) -> Corner {
         return corner;
     }
     let unit = unit_from_words(words);
-    let clip = points.clip_from_unit * vec4<f32>(unit, 1.0);
+    let clip = clip_of(unit);
     if (!in_view(clip) || !in_box(unit)) {
         return corner;
     }
@@ -41,7 +41,7 @@ fn corner_of(cell: vec2<u32>) -> Corner {
 
 // Step of depth between two corners, relative to the nearer and to the distance on the grid.
 fn step_between(a: Corner, b: Corner) -> f32 {
-    return abs(a.spacing - b.spacing) / max(min(abs(a.spacing), abs(b.spacing)), 1e-20);
+    return abs(a.spacing - b.spacing) * (1.0 / max(min(abs(a.spacing), abs(b.spacing)), 1e-20));
 }
 
 fn side(a: vec2<f32>, b: vec2<f32>, p: vec2<f32>) -> f32 {
@@ -87,7 +87,7 @@ fn triangle(a: Corner, b: Corner, c: Corner) {
                 // 1 / distance is linear over the picture, places on the grid are so once divided by it.
                 let weights = share * vec3<f32>(a.depth, b.depth, c.depth);
                 let depth = max(weights.x + weights.y + weights.z, 1e-12);
-                let cell = (weights.x * a.cell + weights.y * b.cell + weights.z * c.cell) / depth;
+                let cell = (weights.x * a.cell + weights.y * b.cell + weights.z * c.cell) * (1.0 / depth);
                 emit(u32(y) * points.size_px.x + u32(x), bitcast<u32>(depth), points.id_base | nearest_pixel(cell));
             }
         }

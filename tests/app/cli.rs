@@ -163,3 +163,63 @@ fn doctor_says_what_will_run_here() {
     assert!(report["gflops_f32"].as_f64().unwrap() > 0.0);
     assert!(report["graphics"].is_array());
 }
+
+#[test]
+fn an_evaluation_that_is_not_whole_exits_with_three() {
+    use one4d_tests::benchmark_files::{SIZE, depth, dpt, write, write_predictions};
+    let folder = tempfile::tempdir().unwrap();
+    let (root, pred) = (folder.path().join("sintel"), folder.path().join("pred"));
+    let frames: Vec<Vec<f32>> = (0..2).map(|t| depth(0, t)).collect();
+    for (t, frame) in frames.iter().enumerate() {
+        let name = format!("training/depth/alley_1/frame_{:04}.dpt", t + 1);
+        write(&root.join(name), dpt(SIZE.0, SIZE.1, frame)).unwrap();
+    }
+    write_predictions(&pred.join("alley_1"), &frames).unwrap();
+    let csv = folder.path().join("depth.csv");
+    let mut arguments = vec![
+        "eval",
+        "depth",
+        "--dataset",
+        "sintel",
+        "--preset",
+        "exact-l1",
+    ];
+    arguments.extend([
+        "--root",
+        text(&root),
+        "--pred",
+        text(&pred),
+        "--csv",
+        text(&csv),
+    ]);
+    arguments.push("--json");
+    let Some(output) = one4d(&arguments) else {
+        return;
+    };
+    assert_eq!(output.status.code(), Some(3));
+    let report = json(&output);
+    assert_eq!(
+        (&report["measured"], &report["of"]),
+        (&1.into(), &23.into())
+    );
+    assert!(
+        std::fs::read_to_string(&csv)
+            .unwrap()
+            .contains("alley_2,missing")
+    );
+    arguments.extend(["--sequence", "alley_1"]);
+    assert_eq!(one4d(&arguments).unwrap().status.code(), Some(0));
+    arguments.extend(["--gt", "x"]);
+    assert_eq!(one4d(&arguments).unwrap().status.code(), Some(2));
+    let check = [
+        "datasets",
+        "check",
+        "--dataset",
+        "bedlam",
+        "--root",
+        text(&root),
+    ];
+    let output = one4d(&check).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("looked for"));
+}

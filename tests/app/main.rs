@@ -5,9 +5,12 @@
 
 mod cli;
 mod geometry_tools;
+mod models;
 mod panels;
+mod panels_3d;
 mod panels_flows;
 mod panels_random;
 mod panels_tools;
+mod stage;
 mod timeline;
 mod viewport;

@@ -11,7 +11,7 @@ use one4d_studio::state::command::{AppCommand, ExportEdit, Target};
 use one4d_studio::state::jobs::Phase;
 use one4d_studio::viewport::ColourMode;
 
-use super::panels::{Do, Stage4d};
+use super::stage::{Do, Stage4d};
 use super::timeline::small_scene;
 
 fn click_label(stage: &mut Stage4d, label: &str) {

@@ -5,7 +5,7 @@ use egui::{Event, Key, Modifiers, MouseWheelUnit, PointerButton, Pos2, pos2, vec
 use one4d_studio::state::AppState;
 use one4d_studio::state::command::{Action, AppCommand, TimeEdit};
 
-use super::panels::Stage4d;
+use super::stage::Stage4d;
 
 const EVENTS: usize = 10_000;
 /// Events that a person's hand makes between two frames of the window.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use egui::{Event, Key, Modifiers, Role, ViewportEvent, ViewportId, pos2};
 use egui_kittest::kittest::Queryable as _;
 use one4d_engine::scene::{Half, Plane, ScaleTag, Scene4d};
-use one4d_engine::worker::{JobRequest, Output};
+use one4d_engine::worker::{JobRequest, Output, SceneSource};
 use one4d_studio::state::arrangement::{Arrangement, Pane};
 use one4d_studio::state::command::{Action, AppCommand, ExportEdit, InspectPage, Target, TimeEdit};
 use one4d_studio::state::compare::{Comparing, second_frame};
@@ -16,7 +16,7 @@ use one4d_studio::state::session::{Session, restored_arrangement};
 use one4d_studio::viewport::{ColourMode, DrawMode, headless_device};
 use one4d_tests::scenes::room;
 
-use super::panels::{Do, Stage4d};
+use super::stage::{Do, Stage4d};
 use super::timeline::small_scene;
 
 fn paused(num_frames: usize) -> Stage4d {
@@ -273,6 +273,40 @@ fn an_export_after_a_known_length_is_in_metres_unless_told_otherwise() {
         assert!((after - before * factor).abs() < 1e-4, "{after} {before}");
         assert_eq!(request.scene.meta.scale == ScaleTag::Metric, in_metres);
     }
+}
+
+#[test]
+fn what_moves_is_found_in_the_scene_on_screen_and_nothing_else_changes() {
+    let mut stage = with_distance(3);
+    while stage.asked.try_recv().is_ok() {}
+    stage.command(AppCommand::Time(TimeEdit::Seek(2)));
+    stage.command(AppCommand::Act(Action::FindMotion));
+    stage.until("it is asked for", |s| s.jobs.num_active() > 0);
+    let Ok(JobRequest::FindMotion(request)) = stage.asked.recv() else {
+        panic!("another job");
+    };
+    let SceneSource::Open(scene) = request.scene else {
+        panic!("another scene");
+    };
+    let before = Arc::clone(&stage.state().scene.as_ref().unwrap().scene);
+    assert!(Arc::ptr_eq(&before, &scene) && request.out.is_none());
+    let pixels = scene.num_frames * scene.pixels_per_frame();
+    stage.send(Do::Show(Arc::new(Scene4d {
+        dynamic: Some(Plane::new(vec![255; pixels])),
+        ..(*scene).clone()
+    })));
+    stage.send(Do::Finish(Output::default()));
+    stage.until("it is done", |s| s.jobs.num_active() == 0);
+    let state = stage.state();
+    assert!(state.scene.as_ref().unwrap().scene.dynamic.is_some());
+    assert_eq!((state.frame(), state.measures.list().len()), (2, 1));
+    assert!(
+        state
+            .notices
+            .list()
+            .iter()
+            .any(|n| n.title == "Found what moves")
+    );
 }
 
 #[test]

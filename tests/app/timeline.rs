@@ -11,7 +11,7 @@ use one4d_studio::state::AppState;
 use one4d_studio::state::command::{Action, AppCommand, TimeEdit};
 use one4d_studio::timeline::LoopMode;
 
-use super::panels::Stage4d;
+use super::stage::Stage4d;
 
 /// A plane three units away, seen by a camera that moves right; every frame has its own grey.
 pub(super) fn small_scene(num_frames: usize) -> Arc<Scene4d> {

@@ -386,6 +386,7 @@ fn adapter_files_come_back_as_they_were() -> Result<()> {
             coupling,
             prediction: Prediction::Velocity,
             conditioning: ConditioningKind::Unified,
+            adapter_scale: None,
         };
         let loaded = One4d::load(&spec, &weights(&case.base), &path, CPU)?;
         let file = AdapterFile::open(&path, DType::F32, CPU)?;
@@ -439,6 +440,7 @@ fn adapter_files_of_other_programs_are_read_by_their_shapes() -> Result<()> {
         coupling: Coupling::Decoupled,
         prediction: Prediction::Velocity,
         conditioning: ConditioningKind::Unified,
+        adapter_scale: None,
     };
     let loaded = One4d::load(&spec, &weights(&case.base), &path, CPU)?;
     assert_eq!(loaded.adapter_config().rank, 4);

@@ -293,6 +293,24 @@ fn each_preset_removes_what_it_fits() {
 }
 
 #[test]
+fn agreement_with_vipe_takes_the_median_log_ratio_as_the_scale() {
+    let files = Files::new();
+    // Ratios 2, 2, 2, 2 e: the scale is 2, one logarithm in four is off by 1.
+    let e = std::f32::consts::E;
+    let report = depth_pair(
+        &files,
+        &npy(&[1, 4], &[1.0_f32, 2.0, 3.0, 4.0]),
+        &npy(&[1, 4], &[2.0_f32, 4.0, 6.0, 8.0 * e]),
+        DepthPreset::Worldreel,
+    );
+    assert!((report["scale"].as_f64().unwrap() - 2.0).abs() < 1e-6);
+    assert!((report["log_rmse"].as_f64().unwrap() - 0.5).abs() < 1e-6);
+    assert_eq!(report["delta_1_25"], 0.75);
+    let published = report["published"].as_array().unwrap();
+    assert_eq!(published[4]["method"], "WorldReel");
+}
+
+#[test]
 fn errors_are_those_done_by_hand() {
     let files = Files::new();
     // Median of both is 2, so the scale is 1 and rate 1e-4 moves it by 0.1 at most.

@@ -8,6 +8,7 @@ use one4d_engine::Error;
 use one4d_engine::geometry::{AlignmentGroup, Camera, Similarity};
 use one4d_engine::import::{DISPARITY_OFFSET, ImportRequest, Imported, import, is_importable};
 use one4d_engine::job::JobCtx;
+use one4d_engine::media::{Clip, ClipRequest, Sampling, load_video};
 use one4d_engine::scene::{ScaleTag, Scene4d, SolverFlag, validity};
 use one4d_tests::foreign::{self, Files, SIZE, Truth};
 use one4d_tests::foreign_colmap;
@@ -57,6 +58,7 @@ fn full_layouts(truth: &Truth) -> Vec<(&'static str, Files, bool)> {
         ("ViPE", foreign::vipe(truth), false),
         ("COLMAP", foreign_colmap::colmap_binary(truth), true),
         ("COLMAP", foreign_colmap::colmap_text(truth), true),
+        ("COLMAP", foreign_colmap::colmap_dense(truth), true),
         ("nerfstudio", foreign_colmap::nerfstudio(truth), true),
     ]
 }
@@ -336,6 +338,73 @@ fn a_bomb_is_refused_by_the_budget() {
     );
 }
 
+/// 24 frames of 64 x 48.
+const PATTERN: &[u8] = include_bytes!("../golden/pattern.mp4");
+
+fn decoded(frames: usize, size: Option<[usize; 2]>) -> Clip {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("pattern.mp4");
+    std::fs::write(&path, PATTERN).unwrap();
+    let request = ClipRequest {
+        frames,
+        sampling: Sampling::Even,
+        size,
+    };
+    load_video(&path, &request, &JobCtx::silent()).unwrap()
+}
+
+#[test]
+fn the_video_of_vipe_gives_its_colours() {
+    let files = foreign::vipe_with_video(&Truth::default(), PATTERN);
+    let found = read(&files);
+    let video = decoded(SIZE.0, Some([SIZE.1, SIZE.2]));
+    let expected: Vec<u8> = video.frames.into_iter().flat_map(|f| f.rgb).collect();
+    assert_eq!(found.tool, "ViPE");
+    assert!(found.scene.rgb.as_slice() == expected);
+    assert_eq!(found.scene.meta.fps, video.fps);
+}
+
+#[test]
+fn a_4dnex_video_is_colours_beside_points() {
+    let files: Files = vec![("00000.mp4".to_owned(), PATTERN.to_vec())];
+    let found = read(&files);
+    let scene = &found.scene;
+    assert_eq!(found.tool, "4DNeX");
+    assert_eq!((scene.num_frames, scene.height, scene.width), (24, 48, 32));
+    let video = decoded(24, None);
+    let mut points = Vec::new();
+    for (i, frame) in video.frames.iter().enumerate() {
+        for (j, pixel) in frame.rgb.as_chunks::<3>().0.iter().enumerate() {
+            let (row, column) = (j / 64, j % 64);
+            if column < 32 {
+                let at = row * 32 + column;
+                assert_eq!(scene.frame_rgb(i)[at * 3..at * 3 + 3], *pixel);
+            } else {
+                points.push(DVec3::from(pixel.map(|x| f64::from(x) / 255.0 * 2.0 - 1.0)));
+            }
+        }
+    }
+    let back = self::points(scene);
+    let shown: Vec<(DVec3, DVec3)> = back
+        .into_iter()
+        .zip(points)
+        .filter(|(p, _)| p.is_finite())
+        .collect();
+    let (from, onto): (Vec<DVec3>, Vec<DVec3>) = shown.into_iter().unzip();
+    assert_eq!(from.len(), 24 * 48 * 32);
+    let fit = Similarity::fit(&from, &onto, AlignmentGroup::Se3).unwrap();
+    for (p, q) in from.iter().zip(&onto) {
+        assert!((fit.motion.transform(*p) - *q).length() < 1e-5);
+    }
+    assert!(found.notes.iter().any(|n| n.contains("lossy")));
+    // With a pickle beside it the video is left alone; alone it is a video like any other.
+    let mut both = foreign::four_d_nex(&Truth::default());
+    both.extend(files);
+    assert_eq!(read(&both).scene.num_frames, SIZE.0);
+    let folder = written(&both);
+    assert!(!is_importable(&folder.path().join("00000.mp4")));
+}
+
 /// Imports what is left of the files: no panic, and an error that names the folder.
 fn survives(tool: &str, folder: &Path, what: &str) {
     let outcome = catch_unwind(AssertUnwindSafe(|| imported(folder)));
@@ -355,8 +424,23 @@ fn survives(tool: &str, folder: &Path, what: &str) {
 #[test]
 fn mutated_and_truncated_files_never_panic() {
     let truth = Truth::default();
-    for (tool, files) in all_layouts(&truth) {
-        let folder = written(&files);
+    damage(&all_layouts(&truth));
+}
+
+#[test]
+fn mutated_and_truncated_videos_never_panic() {
+    let truth = Truth::default();
+    let alone = vec![("00000.mp4".to_owned(), PATTERN.to_vec())];
+    damage(&[
+        ("ViPE", foreign::vipe_with_video(&truth, PATTERN)),
+        ("4DNeX", alone),
+    ]);
+}
+
+/// 200 mutations and 64 truncations of a file of each clip.
+fn damage(layouts: &[(&'static str, Files)]) {
+    for (tool, files) in layouts {
+        let folder = written(files);
         let mut rng = ChaCha8Rng::seed_from_u64(11);
         for case in 0..264 {
             let (name, bytes) = &files[rng.random_range(0..files.len())];

@@ -56,6 +56,11 @@ fn halves_in_width_agree_with_diffusers_modules() -> Result<()> {
 }
 
 #[test]
+fn whole_pipelines_agree_with_diffusers() -> Result<()> {
+    agree("pipeline_")
+}
+
+#[test]
 fn tokenizer_agrees_with_transformers() -> Result<()> {
     agree("tokenizer")
 }

@@ -14,7 +14,8 @@ use one4d_engine::models::umt5::{Umt5Config, Umt5Encoder};
 use one4d_engine::models::wan::WanDit;
 use one4d_engine::nn::{ParamStore, Weights};
 use one4d_engine::pipeline::{
-    BundleManifest, ImageSpec, Observed, ObservedFrame, PipelineRunner, Request, TextSpec,
+    BundleManifest, FastSpec, ImageSpec, LoraChoice, LoraSpec, Observed, ObservedFrame,
+    PipelineRunner, Preset, Request, SamplingDefaults, TextSpec,
 };
 use one4d_engine::scene::{self, Scene4d};
 use one4d_engine::worker::{JobRequest, JobRunner as _, Output};
@@ -405,6 +406,103 @@ fn a_model_in_shards_with_a_tokenizer_of_its_own_generates() -> Result<()> {
     Ok(())
 }
 
+/// A LoRA for the tiny model, strong enough to be seen.
+fn lora_file(folder: &TempDir) -> PathBuf {
+    let base = Weights::open(&MODEL.join("base.safetensors"), DType::F32, &Device::Cpu).unwrap();
+    let mut tensors = HashMap::new();
+    for module in ["blocks.0.self_attn.v", "blocks.1.ffn.0", "blocks.1.ffn.2"] {
+        let shape = base.shape(&format!("{module}.weight")).unwrap();
+        let draw = |shape: (usize, usize)| Tensor::randn(0f32, 1.0, shape, &Device::Cpu).unwrap();
+        tensors.insert(format!("{module}.lora_A.weight"), draw((2, shape[1])));
+        tensors.insert(format!("{module}.lora_B.weight"), draw((shape[0], 2)));
+    }
+    let path = folder.path().join("style.safetensors");
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    path
+}
+
+#[test]
+fn loras_and_the_fast_preset_reach_the_run() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = lora_file(&folder);
+    let with = |strengths: &[f64], preset, steps| {
+        let choice = |strength: &f64| LoraChoice {
+            path: path.clone(),
+            strength: *strength,
+        };
+        let request = Request {
+            loras: strengths.iter().map(choice).collect(),
+            preset,
+            steps,
+            ..request(Observed::Nothing)
+        };
+        run(request, None, &JobCtx::silent())
+    };
+    let (_, plain) = with(&[], Preset::Standard, Some(2))?;
+    let (_, off) = with(&[0.0], Preset::Standard, Some(2))?;
+    let (_, on) = with(&[1.0], Preset::Standard, Some(2))?;
+    assert_eq!(plain.rgb.as_slice(), off.rgb.as_slice());
+    assert_ne!(plain.rgb.as_slice(), on.rgb.as_slice());
+    assert_ne!(plain.meta.model_hash, on.meta.model_hash);
+    let (output, _) = with(&[1.0], Preset::Fast, None)?;
+    let settled = &output.report["settled"];
+    assert_eq!(settled["steps"], 4);
+    assert_eq!(settled["guidance"], 1.0);
+    assert_eq!(settled["shift"], 5.0);
+    let error = with(&[], Preset::Fast, None).unwrap_err().to_string();
+    assert!(error.contains("distilled"), "{error}");
+    std::fs::write(&path, b"no file of tensors").unwrap();
+    let error = with(&[1.0], Preset::Standard, Some(1))
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("style.safetensors"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn a_bundle_brings_its_own_fast_preset() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = lora_file(&folder);
+    for name in ["codec", "text", "base", "adapters"] {
+        let name = format!("{name}.safetensors");
+        std::fs::copy(MODEL.join(&name), folder.path().join(&name)).unwrap();
+    }
+    let mut manifest = BundleManifest::read(&MODEL)?;
+    manifest.fast = Some(FastSpec {
+        lora: LoraSpec {
+            file: "style.safetensors".to_owned(),
+            strength: 0.5,
+        },
+        sampling: SamplingDefaults {
+            steps: 3,
+            ..SamplingDefaults::distilled()
+        },
+    });
+    let text = serde_json::to_vec(&manifest).unwrap();
+    std::fs::write(folder.path().join("model.json"), text).unwrap();
+    let with = |preset, loras: Vec<LoraChoice>, steps| {
+        let request = Request {
+            model: Some(folder.path().to_owned()),
+            preset,
+            loras,
+            steps,
+            guidance: Some(1.0),
+            shift: Some(2.0),
+            ..request(Observed::Nothing)
+        };
+        run(request, None, &JobCtx::silent())
+    };
+    let (output, fast) = with(Preset::Fast, Vec::new(), None)?;
+    assert_eq!(output.report["settled"]["steps"], 3);
+    let chosen = LoraChoice {
+        path,
+        strength: 0.5,
+    };
+    let (_, by_hand) = with(Preset::Standard, vec![chosen], Some(3))?;
+    assert_eq!(fast.rgb.as_slice(), by_hand.rgb.as_slice());
+    Ok(())
+}
+
 /// A random model of 4DNeX's kind: a base with an image path, adapters named as they are published.
 fn side_by_side_bundle(folder: &Path) {
     let fresh = |store: &ParamStore, seed| Weights::fresh(store, seed, DType::F32, &Device::Cpu);
@@ -441,6 +539,7 @@ fn side_by_side_bundle(folder: &Path) {
     spec.coupling = Coupling::Spatial;
     spec.conditioning = ConditioningKind::SideBySide;
     spec.prediction = Prediction::Velocity;
+    spec.adapter_scale = Some(0.5);
     let store = ParamStore::default();
     WanDit::from_weights(&spec.config, &fresh(&store, 5)).unwrap();
     // A fresh head is zero, which would hide everything before it.
@@ -502,8 +601,16 @@ fn halves_side_by_side_make_a_scene_of_one_image() -> Result<()> {
         a.rgb.as_slice() != b.rgb.as_slice(),
         "the image is not seen"
     );
-    let flag = (None, one4d_engine::scene::SolverFlag::PerFrameCentred);
-    assert!(a.meta.flags.contains(&flag));
+    // A picture of another shape makes a clip of its own, not a cut-out of it.
+    let wide = pictures.path().join("wide.png");
+    RgbImage::from_fn(96, 24, |x, y| image::Rgb([x as u8, 3 * y as u8, 90]))
+        .save(&wide)
+        .unwrap();
+    let scene = generated(&wide, 0)?;
+    assert_eq!(
+        [scene.num_frames, scene.height, scene.width],
+        [SIZE[0], 16, 64]
+    );
     for error in [
         generated(&red, 4).unwrap_err(),
         run(
@@ -521,5 +628,12 @@ fn halves_side_by_side_make_a_scene_of_one_image() -> Result<()> {
             "{error}"
         );
     }
+    // How strong adapters without alphas are is not assumed.
+    let mut manifest = BundleManifest::read(folder.path())?;
+    manifest.denoiser.adapter_scale = None;
+    let text = serde_json::to_vec(&manifest).unwrap();
+    std::fs::write(folder.path().join("model.json"), text).unwrap();
+    let error = generated(&red, 0).unwrap_err().to_string();
+    assert!(error.contains("adapter_scale"), "{error}");
     Ok(())
 }

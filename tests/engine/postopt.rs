@@ -9,6 +9,8 @@ use one4d_engine::postopt::{
 };
 use one4d_engine::scene::{SolverFlag, validity};
 use one4d_tests::analytic_clip::{AnalyticClip, Disturbance, rows};
+use rand::{RngExt as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
 
 const CLIP: AnalyticClip = AnalyticClip {
     frames: 17,
@@ -220,6 +222,41 @@ fn a_frontal_plane_hides_the_focal_length() {
     assert!(has(&solution, SolverFlag::FocalUnobservable) && has(&solution, SolverFlag::Planar));
     assert_eq!(solution.cameras[0].intrinsics.fx_px, FOCAL_PRIOR * 80.0);
     assert!(solution.median_depth > 0.0);
+}
+
+#[test]
+fn the_more_a_plane_slants_the_surer_the_focal_length() {
+    let mut rng = ChaCha8Rng::seed_from_u64(5);
+    // Irwin and Hall's normal numbers; 2 % of the depth.
+    let mut normal = || (0..12).map(|_| rng.random::<f64>()).sum::<f64>() - 6.0;
+    let mut sureness = Vec::new();
+    for slant_deg in [0.0_f64, 5.0, 10.0, 15.0, 25.0, 45.0] {
+        let slope = slant_deg.to_radians().tan();
+        let mut points = points(SIZE, |_, u, v| {
+            let d = ray(u, v);
+            d * (3.0 / (1.0 - slope * d.x))
+        });
+        for x in &mut points {
+            *x += (0.06 * normal()) as f32;
+        }
+        let solution = solved(&pointmaps(&points, SIZE), &SolveOptions::default());
+        println!("{slant_deg} degrees: span {:.3}", solution.focal.span);
+        sureness.push(
+            match (
+                has(&solution, SolverFlag::FocalUnobservable),
+                has(&solution, SolverFlag::FocalWeak),
+            ) {
+                (true, _) => 0,
+                (false, true) => 1,
+                (false, false) => 2,
+            },
+        );
+    }
+    assert!(sureness.is_sorted(), "{sureness:?}");
+    assert!(
+        sureness[0] == 0 && sureness.contains(&1) && sureness[5] == 2,
+        "{sureness:?}"
+    );
 }
 
 #[test]

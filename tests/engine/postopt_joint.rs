@@ -53,41 +53,72 @@ fn with_prior(clip: &AnalyticClip, prior: Option<MotionPrior>, weight: f64) -> S
     }
 }
 
+/// Mean errors of a prior over three draws of the jitter.
+fn prior_errors(
+    jitter: (f64, f64),
+    noise: &Disturbance,
+    prior: Option<MotionPrior>,
+    weight: f64,
+) -> [f64; 4] {
+    let mut mean = [0.0; 4];
+    for seed in 0..3 {
+        let points = SMALL.jittered_points(jitter, noise, 40 + seed);
+        let options = with_prior(&SMALL, prior, weight);
+        let solution = solved(&SMALL.pointmaps(&points), &options);
+        for (sum, x) in mean.iter_mut().zip(SMALL.path_errors(&solution)) {
+            *sum += x / 3.0;
+        }
+    }
+    mean
+}
+
 #[test]
 fn priors_do_what_the_prototype_found() {
+    // The prototype's clip: 2 cm of noise and 10 % outliers, which its row without a prior shows
+    // (0.092 degrees where jitter alone gives 0.080).
+    let noisy = rows()[2].1;
     let mut misses = Vec::new();
-    for (turn_deg, shift, heavy) in [(0.3, 0.01, true), (0.05, 0.002, false)] {
+    for (jitter, is_heavy) in [((0.3, 0.01), true), ((0.05, 0.002), false)] {
         let mut turns = Vec::new();
         for (prior, weight, at_heavy, at_light) in PRIOR_ROWS {
-            let mut mean = [0.0; 4];
-            for seed in 0..3 {
-                let points = SMALL.jittered_points(turn_deg, shift, 40 + seed);
-                let options = with_prior(&SMALL, prior, weight);
-                let solution = solved(&SMALL.pointmaps(&points), &options);
-                for (sum, x) in mean.iter_mut().zip(SMALL.path_errors(&solution)) {
-                    *sum += x / 3.0;
-                }
-            }
-            let bar = if heavy { at_heavy } else { at_light };
-            println!("{prior:?} {weight}: {mean:.4?}, prototype {bar:?}");
-            turns.push(mean[0]);
-            // The draws of the jitter are others than the prototype's, so they agree to some part.
-            let is_ours = matches!(prior, Some(MotionPrior::Acceleration)) && weight >= 0.005;
-            if is_ours
-                && mean
-                    .iter()
-                    .zip(bar)
-                    .take(2)
-                    .any(|(found, bar)| *found > 1.35 * bar)
-            {
+            let found = prior_errors(jitter, &noisy, prior, weight);
+            let bar = if is_heavy { at_heavy } else { at_light };
+            println!("{prior:?} {weight}: {found:.4?}, prototype {bar:?}");
+            turns.push(found[0]);
+            let is_steady = matches!(prior, Some(MotionPrior::Acceleration));
+            if is_steady && found.iter().zip(bar).any(|(found, bar)| *found > bar) {
                 misses.push(format!(
-                    "{turn_deg} {weight}: {mean:.4?}, prototype {bar:?}"
+                    "{jitter:?} {weight}: {found:.4?}, prototype {bar:?}"
                 ));
             }
         }
         // Rows: per frame, path .0015, path .015, acceleration .0015, .005, .015.
         assert!(turns[4] < turns[0] && turns[4] < turns[1], "{turns:?}");
         assert!(turns[2] > turns[4], "the path prior shortens: {turns:?}");
+    }
+    assert!(misses.is_empty(), "{misses:#?}");
+}
+
+#[test]
+fn jitter_is_smoothed_as_well_where_the_points_have_no_noise() {
+    let mut misses = Vec::new();
+    for (jitter, is_heavy) in [((0.3, 0.01), true), ((0.05, 0.002), false)] {
+        for (prior, weight, at_heavy, at_light) in &PRIOR_ROWS[3..] {
+            let found = prior_errors(jitter, &exact(1.0, DVec3::ZERO), *prior, *weight);
+            let bar = if is_heavy { at_heavy } else { at_light };
+            println!("{prior:?} {weight}: {found:.4?}, prototype {bar:?}");
+            // Steps are left out: noise makes the prototype's own frames smoother.
+            if found
+                .iter()
+                .zip(bar)
+                .take(2)
+                .any(|(found, bar)| found > bar)
+            {
+                misses.push(format!(
+                    "{jitter:?} {weight}: {found:.4?}, prototype {bar:?}"
+                ));
+            }
+        }
     }
     assert!(misses.is_empty(), "{misses:#?}");
 }
@@ -311,6 +342,26 @@ fn heavy_noise_makes_no_motion_and_hides_none() {
             vec![],
         ];
         assert_eq!(found, expected, "{noise}");
+    }
+}
+
+#[test]
+fn a_moving_camera_is_not_called_turning_where_lens_and_outliers_are_unknown_too() {
+    for (noise, outliers) in [(0.1, 0.0), (0.3, 0.0), (0.05, 0.4)] {
+        let heavy = Disturbance {
+            noise,
+            outliers,
+            ..exact(1.0, DVec3::ZERO)
+        };
+        let points = CLIP.points(&heavy, 3);
+        let solution = solved(&CLIP.pointmaps(&points), &SolveOptions::default());
+        for flag in [SolverFlag::PureRotation, SolverFlag::StaticCamera] {
+            assert!(
+                !has(&solution, flag),
+                "{noise} {outliers}: {:?}",
+                solution.flags
+            );
+        }
     }
 }
 

@@ -98,12 +98,16 @@ fn constant_velocity_is_integrated_exactly_at_any_step_count() -> Result<()> {
         rgb: (&noise.rgb - &data.rgb)?,
         xyz: (&noise.xyz - &data.xyz)?,
     };
-    for solver in [SolverKind::Euler, SolverKind::UniPc] {
+    for solver in [
+        SolverKind::Euler,
+        SolverKind::UniPc,
+        SolverKind::DiffusersUniPc,
+    ] {
         for steps in [1, 2, 3, 7, 20] {
             // UniPC starts below 1, so its start is a mixture on the same straight line.
             let first = match solver {
                 SolverKind::Euler => 1.0,
-                SolverKind::UniPc => Schedule::unipc(steps, 3.0)?.sigmas[0],
+                _ => solver.build(steps, 3.0)?.0.sigmas[0],
             };
             let start = Latents {
                 rgb: (&data.rgb + (&field.rgb * first)?)?,

@@ -36,7 +36,7 @@ fn stage(steps: u64) -> StageConfig {
 }
 
 fn tiny() -> TrainConfig {
-    let part = |world, clips| DataPart { world, clips };
+    let part = DataPart::world;
     TrainConfig {
         device: DeviceChoice::Cpu,
         frames: 5,

@@ -4,7 +4,7 @@ use candle_core::{DType, Device, Tensor};
 use one4d_engine::Result;
 use one4d_engine::job::{CancelToken, JobCtx, JobSink, Progress};
 use one4d_engine::models::VideoVae;
-use one4d_engine::models::wan::vae::{WanVae, WanVaeConfig};
+use one4d_engine::models::wan::vae::{Tiling, WanVae, WanVaeConfig};
 use one4d_engine::nn::{ParamStore, ShapeStore, Weights};
 
 /// A codec with biases that keep its channel norms away from the direction-less zero.
@@ -89,6 +89,55 @@ fn no_latent_sees_a_later_frame() -> Result<()> {
     let prefix = vae.decode(&full.narrow(2, 0, 2)?, &ctx)?;
     let difference = max_difference(&prefix, &decoded.narrow(2, 0, 5)?)?;
     assert!(difference < 1e-5, "{difference}");
+    Ok(())
+}
+
+/// `|a - b| / |b|`.
+fn relative(a: &Tensor, b: &Tensor) -> Result<f32> {
+    let norm = |x: &Tensor| -> Result<f32> { Ok(x.sqr()?.sum_all()?.to_scalar::<f32>()?.sqrt()) };
+    Ok(norm(&(a - b)?)? / norm(b)?)
+}
+
+#[test]
+fn one_tile_is_the_whole_and_many_are_near_it() -> Result<()> {
+    let (vae, _) = tiny()?;
+    let ctx = JobCtx::silent();
+    let video = clip(5, 128, 256)?;
+    let whole = vae.posterior(&video, 1, &ctx)?.mean;
+    let decoded = vae.decode_raw(&whole, 1, &ctx)?;
+    let tiling = |tile, overlap| Tiling { tile, overlap };
+    let single = tiling(32, 4);
+    assert!(max_difference(&vae.encode_tiled(&video, single, &ctx)?, &whole)? < 1e-5);
+    assert!(max_difference(&vae.decode_tiled(&whole, single, &ctx)?, &decoded)? < 1e-5);
+    // Random weights attend to everything, which trained ones do less: an upper bound of the error.
+    let errors = |overlap| -> Result<[f32; 2]> {
+        let cut = tiling(16, overlap);
+        Ok([
+            relative(&vae.encode_tiled(&video, cut, &ctx)?, &whole)?,
+            relative(&vae.decode_tiled(&whole, cut, &ctx)?, &decoded)?,
+        ])
+    };
+    let (close, wide) = (errors(0)?, errors(8)?);
+    println!("relative error of tiles: {close:?} without overlap, {wide:?} with half a tile");
+    for (close, wide) in close.into_iter().zip(wide) {
+        assert!(
+            wide < close && wide < 0.5,
+            "{wide} with overlap, {close} without"
+        );
+    }
+    Ok(())
+}
+
+#[test]
+fn a_small_budget_cuts_the_picture_and_a_large_one_does_not() -> Result<()> {
+    let ctx = JobCtx::silent();
+    let latents = Tensor::randn(0f32, 1.0, (1, 4, 2, 20, 24), &Device::Cpu)?;
+    let with = |budget| -> Result<Tensor> { tiny()?.0.with_budget(budget).decode(&latents, &ctx) };
+    let whole = with(None)?;
+    assert_eq!(max_difference(&with(Some(1 << 40))?, &whole)?, 0.0);
+    let cut = with(Some(1))?;
+    assert_eq!(cut.dims(), whole.dims());
+    assert!(max_difference(&cut, &whole)? > 0.0);
     Ok(())
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use one4d_engine::Error;
-use one4d_engine::nn::{Init, Weights};
+use one4d_engine::nn::{Init, LinearWeight, WeightForm, Weights};
 use one4d_engine::weight_files::{GgufFile, WeightFiles, pickle, weight_paths};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
@@ -20,7 +20,7 @@ fn values(tensor: &Tensor) -> Vec<f32> {
     flat.to_vec1().unwrap()
 }
 
-fn random(seed: u64, shape: &[usize]) -> Tensor {
+pub(crate) fn random(seed: u64, shape: &[usize]) -> Tensor {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     let count = shape.iter().product();
     let values: Vec<f32> = (0..count).map(|_| rng.random_range(-2.0..2.0)).collect();
@@ -37,6 +37,19 @@ fn save(path: &Path, tensors: &[(&str, Tensor)]) {
 
 fn load(files: &WeightFiles, name: &str) -> Vec<f32> {
     values(&files.load(name, &CPU).unwrap().unwrap())
+}
+
+/// A weight kept as the file has it, and its values as products with the unit vectors show them.
+fn kept(path: &Path, shape: [usize; 2], name: &str) -> (LinearWeight, Vec<f32>) {
+    let weights = Weights::from_files(&[path], DType::F32, &CPU).unwrap();
+    let weights = weights.in_form(WeightForm::Stored);
+    let weight = weights
+        .linear_weight(shape, name, Init::Const(0.0))
+        .unwrap();
+    let unit = Tensor::eye(shape[1], DType::F32, &CPU).unwrap();
+    let columns = weight.forward(&unit, None).unwrap(); // [I, O]
+    let values = values(&columns.t().unwrap());
+    (weight, values)
 }
 
 #[test]
@@ -115,6 +128,13 @@ fn scaled_eight_bit_floats_come_back_by_every_convention() {
             .collect();
         assert_eq!(load(&files, "x.weight"), expected, "{shape:?}");
         assert_eq!(load(&files, "y.weight"), values(&weight));
+        let (weight, products) = kept(&path, [2, 4], "x.weight");
+        assert_eq!(products, expected, "{shape:?}");
+        assert_eq!(weight.held_bytes(), 8 + 4 * numbers.len() as u64);
+        let bytes = files.stored_bytes("x.weight").unwrap();
+        assert_eq!((bytes.file, bytes.held), (8, weight.held_bytes()));
+        let row = files.load_rows("x.weight", &[1], &CPU).unwrap().unwrap();
+        assert_eq!(values(&row), expected[4..]);
     }
     let misfit = scale(&[1.0, 2.0, 3.0], &[3]);
     save(&path, &[("x.weight", stored), ("x.scale_weight", misfit)]);
@@ -124,7 +144,7 @@ fn scaled_eight_bit_floats_come_back_by_every_convention() {
 }
 
 /// Writes a GGUF file of version 3.
-fn gguf(tensors: &[(&str, Vec<usize>, u32, Vec<u8>)]) -> Vec<u8> {
+pub(crate) fn gguf(tensors: &[(&str, Vec<usize>, u32, Vec<u8>)]) -> Vec<u8> {
     let mut out = b"GGUF".to_vec();
     let text = |out: &mut Vec<u8>, text: &str| {
         out.extend((text.len() as u64).to_le_bytes());
@@ -159,11 +179,35 @@ fn gguf(tensors: &[(&str, Vec<usize>, u32, Vec<u8>)]) -> Vec<u8> {
     out
 }
 
-fn floats(tensor: &Tensor) -> Vec<u8> {
+pub(crate) fn floats(tensor: &Tensor) -> Vec<u8> {
     values(tensor)
         .iter()
         .flat_map(|v| v.to_le_bytes())
         .collect()
+}
+
+/// The weight `x` of a file is kept in its blocks, and rows of it are read alone.
+fn blocks_stay_blocks(path: &Path, written: &QTensor) {
+    let expected = values(&written.dequantize(&CPU).unwrap());
+    let (weight, products) = kept(path, [3, 256], "x.weight");
+    for (product, value) in products.iter().zip(&expected) {
+        // Products may be rounded to bf16.
+        let error = (product - value).abs();
+        assert!(
+            error <= value.abs() / 256.0,
+            "{:?}: {product} {value}",
+            written.dtype()
+        );
+    }
+    let files = WeightFiles::open(&[path]).unwrap();
+    assert_eq!(weight.held_bytes(), written.storage_size_in_bytes() as u64);
+    assert_eq!(
+        files.stored_bytes("x.weight").unwrap().held,
+        weight.held_bytes()
+    );
+    let rows = files.load_rows("x.weight", &[2, 0], &CPU).unwrap().unwrap();
+    assert_eq!(values(&rows), [&expected[512..], &expected[..256]].concat());
+    assert!(files.load_rows("x.weight", &[3], &CPU).is_err());
 }
 
 #[test]
@@ -224,6 +268,7 @@ fn gguf_gives_back_five_axes_and_every_quantised_type() {
             .map(|(a, b)| (a - b).abs())
             .fold(0.0, f32::max);
         assert!(worst < tolerance, "{kind:?}: {worst}");
+        blocks_stay_blocks(&path, &quantised);
     }
     let weights = Weights::from_files(&[&path], DType::F32, &CPU).unwrap();
     weights
@@ -291,7 +336,7 @@ fn damaged_gguf_files_are_refused_and_never_panic() {
 }
 
 /// The program, if it lies beside the tests.
-fn program() -> Option<PathBuf> {
+pub(crate) fn program() -> Option<PathBuf> {
     let tests = std::env::current_exe().ok()?;
     let built = tests.parent()?.parent()?.join("one4d");
     if built.is_file() {
@@ -302,7 +347,7 @@ fn program() -> Option<PathBuf> {
 }
 
 /// A zip of stored entries, as torch writes them.
-fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+pub(crate) fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
     let crc = |bytes: &[u8]| {
         !bytes.iter().fold(!0_u32, |crc, byte| {
             (0..8).fold(crc ^ u32::from(*byte), |c, _| {
@@ -344,7 +389,7 @@ fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
 }
 
 /// Opcodes of `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, False, {})`.
-fn rebuilt(count: u32, size: &[u32], stride: &[u32]) -> Vec<u8> {
+pub(crate) fn rebuilt(count: u32, size: &[u32], stride: &[u32]) -> Vec<u8> {
     let int = |v: u32| [&b"J"[..], &v.to_le_bytes()].concat();
     let tuple = |numbers: &[u32]| {
         let parts: Vec<u8> = numbers.iter().flat_map(|&v| int(v)).collect();
@@ -363,7 +408,7 @@ fn rebuilt(count: u32, size: &[u32], stride: &[u32]) -> Vec<u8> {
 }
 
 /// A pickle of `{"w": value}`.
-fn state(value: &[u8]) -> Vec<u8> {
+pub(crate) fn state(value: &[u8]) -> Vec<u8> {
     [&b"\x80\x02}X\x01\0\0\0w"[..], value, b"s."].concat()
 }
 
@@ -401,6 +446,37 @@ fn a_pickle_becomes_safetensors_once() {
             std::fs::metadata(&converted).unwrap().modified().unwrap(),
             made
         );
+    }
+}
+
+#[test]
+fn a_tensor_by_itself_is_converted_under_its_files_name() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("learnable_domain_embeddings.pt");
+    let numbers: Vec<u8> = (0..8).flat_map(|v| (v as f32).to_le_bytes()).collect();
+    // A view that begins two values into its storage, bare and as a parameter.
+    let tensor = rebuilt(8, &[2, 3], &[3, 1]);
+    let offset = tensor.windows(5).position(|w| w == b"QJ\0\0\0").unwrap();
+    let mut shifted = tensor.clone();
+    shifted[offset + 2] = 2;
+    let parameter = [
+        &b"ctorch._utils\n_rebuild_parameter\n("[..],
+        &shifted,
+        b"\x89}tR",
+    ]
+    .concat();
+    for value in [shifted, parameter] {
+        let pickled = [&b"\x80\x02"[..], &value, b"."].concat();
+        let bytes = zip(&[("archive/data.pkl", &pickled), ("archive/data/0", &numbers)]);
+        std::fs::write(&path, bytes).unwrap();
+        let converted =
+            pickle::convert(&program, &path, &one4d_engine::job::JobCtx::silent()).unwrap();
+        let files = WeightFiles::open(&[&converted]).unwrap();
+        assert_eq!(files.shape("learnable_domain_embeddings").unwrap(), [2, 3]);
+        let values = load(&files, "learnable_domain_embeddings");
+        assert_eq!(values, [2.0, 3.0, 4.0, 5.0, 6.0, 7.0]);
+        std::fs::remove_file(converted).unwrap();
     }
 }
 

@@ -226,16 +226,15 @@ impl AnalyticClip {
         points
     }
 
-    /// The exact points, each frame's whole cloud turned about its middle and moved: three normal
-    /// angles of `turn_deg` and three normal shifts of `shift`, as a generator jitters.
-    pub fn jittered_points(&self, turn_deg: f64, shift: f64, seed: u64) -> Vec<f32> {
-        let exact = Disturbance {
-            noise: 0.0,
-            outliers: 0.0,
-            shift: DVec3::ZERO,
-            scale: 1.0,
-        };
-        let mut points = self.points(&exact, 0);
+    /// Disturbed points, each frame's whole cloud turned about its middle and moved besides: three
+    /// normal angles of `turn_deg` and three normal shifts of `shift`, as a generator jitters.
+    pub fn jittered_points(
+        &self,
+        (turn_deg, shift): (f64, f64),
+        noise: &Disturbance,
+        seed: u64,
+    ) -> Vec<f32> {
+        let mut points = self.points(noise, seed);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
         for frame in points.chunks_exact_mut(self.height * self.width * 3) {
             let turn = rotation_exp(normal3(&mut rng) * turn_deg.to_radians());

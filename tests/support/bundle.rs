@@ -32,10 +32,7 @@ pub fn tiny_bundle(folder: &Path) -> PathBuf {
         height: SIZE[1],
         width: SIZE[2],
         data: DataConfig {
-            parts: vec![DataPart {
-                world: WorldWidth::Narrow,
-                clips: 4,
-            }],
+            parts: vec![DataPart::world(WorldWidth::Narrow, 4)],
             validation_clips: 2,
             first_seed: 1,
         },

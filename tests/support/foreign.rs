@@ -397,6 +397,13 @@ pub fn vipe(truth: &Truth) -> Files {
     ]
 }
 
+/// ViPE with the video that it keeps beside.
+pub fn vipe_with_video(truth: &Truth, mp4: &[u8]) -> Files {
+    let mut files = vipe(truth);
+    files.push(("rgb/dog.mp4".to_owned(), mp4.to_vec()));
+    files
+}
+
 /// DepthCrafter: disparity in 0..1 under the name depth.
 pub fn depth_crafter(truth: &Truth, offset: f32) -> Files {
     let (t, h, w) = SIZE;

@@ -64,6 +64,31 @@ pub fn colmap_binary(truth: &Truth) -> Files {
     ]
 }
 
+/// COLMAP's dense workspace: the model, undistorted pictures, and a depth map an image, the second
+/// one photometric only.
+pub fn colmap_dense(truth: &Truth) -> Files {
+    let (frames, h, w) = SIZE;
+    let mut files: Files = colmap_binary(truth)
+        .into_iter()
+        .map(|(name, bytes)| (name.replace("sparse/0/", "sparse/"), bytes))
+        .collect();
+    for (name, bytes) in monst3r(truth) {
+        if name.starts_with("frame_") && name.rsplit('.').next() == Some("png") {
+            files.push((format!("images/{name}"), bytes));
+        }
+    }
+    for i in 0..frames {
+        let kind = if i == 1 { "photometric" } else { "geometric" };
+        let mut map = format!("{w}&{h}&1&").into_bytes();
+        for d in &truth.depth[i * h * w..(i + 1) * h * w] {
+            map.extend(d.to_le_bytes());
+        }
+        let name = format!("stereo/depth_maps/frame_{i:04}.png.{kind}.bin");
+        files.push((name, map));
+    }
+    files
+}
+
 /// The same as text; two lines an image.
 pub fn colmap_text(truth: &Truth) -> Files {
     let k = truth.cameras[0].intrinsics;

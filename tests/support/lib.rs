@@ -1,12 +1,17 @@
 //! Support shared by the test binaries and the benchmarks.
 
 pub mod analytic_clip;
+pub mod benchmark_files;
 pub mod bundle;
 pub mod foreign;
 pub mod foreign_colmap;
 pub mod foreign_pickle;
+pub mod hub_server;
 pub mod npy;
 pub mod parity;
+mod parity_pipeline;
+pub mod probe;
 pub mod readers;
 pub mod scenes;
+pub mod training_files;
 pub mod zip;

@@ -20,6 +20,8 @@ use one4d_engine::nn::Weights;
 use one4d_engine::sampler::{Euler, FlowMatchEulerConfig, Schedule, Solver, UniPc, UniPcConfig};
 use serde_json::Value;
 
+use crate::parity_pipeline::PipelineCase;
+
 /// Largest relative error of an output.
 pub const TOLERANCE: f64 = 1e-4;
 
@@ -52,7 +54,7 @@ pub struct Case {
 }
 
 /// Computed outputs by name.
-type Outputs = BTreeMap<&'static str, Tensor>;
+pub(crate) type Outputs = BTreeMap<&'static str, Tensor>;
 
 impl Case {
     /// Reads configuration, inputs and outputs; weights are read when the case runs.
@@ -84,6 +86,7 @@ impl Case {
             "AutoencoderKLWan" => self.vae(),
             "UMT5EncoderModel" => self.umt5(),
             "FourDNexTransformer" => self.four_d_nex(),
+            "WanImageToVideoPipeline" | "WanPipeline" | "SideBySidePipeline" => self.pipeline(),
             "T5TokenizerFast" => self.tokenizer(),
             "CLIPVisionModel" | "CLIPVisionModelWithProjection" => self.clip_vision(),
             "FlowMatchEulerDiscreteScheduler" => self.euler(),
@@ -148,9 +151,10 @@ impl Case {
         let time = dit.embed_time(&times.flatten_all()?.to_vec1::<f64>()?)?;
         let context = context.for_rows(rows)?;
         let mut tokens = dit.patch_embedding().forward(&x)?;
-        for block in dit.blocks() {
+        dit.blocks().for_each(|_, block| {
             tokens = block.forward(&tokens, &time.projection, &context, &rope)?;
-        }
+            Ok(())
+        })?;
         let normed = dit.head().normed(&tokens, &time.vector)?;
         let patches = dit.head().projection().forward(&normed)?;
         Ok([("sample", dit.to_latents(&patches, grid)?)].into())
@@ -192,7 +196,8 @@ impl Case {
         let weights = self.weights()?;
         let path = self.folder.join("adapters.safetensors");
         let file = AdapterFile::open(&path, DType::F32, &Device::Cpu)?;
-        let adapters = file.config(&config)?;
+        let scale = self.config.get("lora_scale").and_then(Value::as_f64);
+        let adapters = file.config(&config, scale)?;
         let model = One4d::from_weights(&config, &adapters, &weights, &file.weights)?;
         weights.finish()?;
         file.weights.finish()?;
@@ -224,6 +229,15 @@ impl Case {
         let sigmas: Vec<f64> = sigmas.iter().map(|time| time / 1000.0).collect();
         let outputs = model.forward(&rgb, &xyz, &sigmas, &inputs)?;
         Ok([("sample", Tensor::cat(&[outputs.rgb, outputs.xyz], 4)?)].into())
+    }
+
+    fn pipeline(&self) -> Result<Outputs> {
+        PipelineCase {
+            folder: &self.folder,
+            config: &self.config,
+            io: &self.io,
+        }
+        .run()
     }
 
     /// Ids of `texts`, padded with 0 to `max_length`.

@@ -4,9 +4,14 @@ use std::fmt::Write as _;
 
 use one4d_engine::Result;
 use one4d_engine::device::{self, DeviceChoice};
+use one4d_engine::hub::{self, State};
 use one4d_engine::pipeline;
 use one4d_engine::worker::Output;
-use serde_json::json;
+use serde_json::{Value, json};
+
+use crate::services::Store;
+use crate::services::model_folders;
+use crate::widgets::bytes;
 
 /// Say what will run on this machine, and how fast.
 #[derive(Debug, clap::Args)]
@@ -67,6 +72,8 @@ impl Args {
             Ok(folder) => line("model", format!("{}: runs here", folder.display())),
             Err(error) => line("model", error.to_string()),
         }
+        let (models_line, models) = public_models();
+        line("public", models_line);
         let report = json!({
             "cpus": cpus,
             "gflops_f32": gflops,
@@ -76,6 +83,7 @@ impl Args {
             "graphics": adapters,
             "ffmpeg": ffmpeg,
             "model": model.ok(),
+            "public_models": models,
             "text": text,
         });
         Ok(Output {
@@ -83,6 +91,37 @@ impl Args {
             report,
         })
     }
+}
+
+/// What of the public models lies here, for people and for machines.
+fn public_models() -> (String, Value) {
+    let settings = match model_folders::settings(&Store::for_user()) {
+        Ok(settings) => settings,
+        Err(error) => return (error.to_string(), Value::Null),
+    };
+    let found: Vec<_> = hub::CATALOGUE
+        .iter()
+        .map(|entry| (entry.name, hub::look(&settings, entry)))
+        .filter(|(_, found)| found.state != State::Absent)
+        .collect();
+    let words: Vec<String> = found
+        .iter()
+        .map(|(name, found)| match found.state {
+            State::Partial => format!("{name} (in part)"),
+            _ => format!("{name} ({})", bytes(found.bytes)),
+        })
+        .collect();
+    let cache = settings.cache.display();
+    let text = if words.is_empty() {
+        format!("none in {cache}; `one4d models list` shows what there is")
+    } else {
+        format!("{} in {cache}", words.join(", "))
+    };
+    let report: Vec<Value> = found
+        .iter()
+        .map(|(name, found)| json!({ "name": name, "found": found }))
+        .collect();
+    (text, json!({ "cache": settings.cache, "present": report }))
 }
 
 /// Adapters that the window could draw with.

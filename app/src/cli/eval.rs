@@ -2,12 +2,16 @@
 
 use std::path::PathBuf;
 
-use one4d_engine::Result;
-use one4d_engine::eval::{DepthPair, PosePair, eval_depth_pair, eval_pose_pair};
+use one4d_engine::datasets::benchmark::Benchmark;
+use one4d_engine::eval::{
+    BenchmarkRequest, DepthPair, Measure, PoseMeasure, PosePair, eval_depth_pair, eval_pose_pair,
+};
 use one4d_engine::import::QuaternionOrder;
 use one4d_engine::metrics::{DepthPreset, DepthSet, PoseAlignment};
 use one4d_engine::worker::{EvalRequest, JobRequest, Output};
+use one4d_engine::{Error, Result};
 
+use super::output::Printer;
 use super::world::World;
 
 /// What to measure on.
@@ -32,15 +36,24 @@ enum Align {
     None,
 }
 
-/// Compare a camera path with the true one: TUM, KITTI, ScanNet, EuRoC, MonST3R or Sintel files.
+/// Compare a camera path with the true one, or all paths of a data set.
+///
+/// One pair: --pred FILE --gt FILE in the format of TUM, KITTI, ScanNet, EuRoC, MonST3R or Sintel.
+///
+/// A data set: --dataset sintel|tum-dynamics|scannet --root DIR --pred DIR. Under --pred each sequence
+/// has a folder SEQ with pred_traj.txt, trajectory.txt, traj.txt, poses.txt, SEQ.txt, frame_*.cam or
+/// scene.one4d, or in any layout that one4d import reads; or a file SEQ.txt, SEQ.one4d, SEQ.npz,
+/// SEQ.zip or SEQ.pkl. SEQ is the short name (alley_2, sitting_xyz) or the data set's own folder name.
+/// One pose a frame, or poses with times. A sequence that cannot be measured is a row that says why;
+/// the exit code is 3 then.
 #[derive(Debug, clap::Args)]
 pub struct PoseArgs {
-    /// The estimated path.
-    #[arg(long, value_name = "FILE")]
+    /// The estimated path; with --dataset the folder of all predictions.
+    #[arg(long, value_name = "PATH")]
     pred: PathBuf,
     /// The true path.
-    #[arg(long, value_name = "FILE")]
-    gt: PathBuf,
+    #[arg(long, value_name = "FILE", required_unless_present = "dataset")]
+    gt: Option<PathBuf>,
     /// What is fitted to the true path first.
     #[arg(long, value_enum, default_value = "sim3")]
     align: Align,
@@ -50,22 +63,33 @@ pub struct PoseArgs {
     /// Order of the estimate's quaternions, wxyz or xyzw, where the file alone does not tell.
     #[arg(long)]
     quaternion: Option<QuaternionOrder>,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 impl PoseArgs {
-    /// Reads both files and compares them.
+    /// Compares the pair, or the whole data set.
     ///
     /// # Errors
     /// Those of reading, or if no two poses belong together.
-    pub fn run(self) -> Result<Output> {
+    pub fn run(self, printer: &Printer) -> Result<Output> {
+        let alignment = match self.align {
+            Align::Sim3 => PoseAlignment::Sim3,
+            Align::Se3 => PoseAlignment::Se3,
+            Align::None => PoseAlignment::None,
+        };
+        let Some(gt) = self.gt else {
+            let measure = Measure::Pose(PoseMeasure {
+                alignment,
+                max_gap_secs: self.max_dt,
+                quaternion: self.quaternion,
+            });
+            return self.set.run(self.pred, measure, printer);
+        };
         let report = eval_pose_pair(&PosePair {
             predicted: self.pred,
-            truth: self.gt,
-            alignment: match self.align {
-                Align::Sim3 => PoseAlignment::Sim3,
-                Align::Se3 => PoseAlignment::Se3,
-                Align::None => PoseAlignment::None,
-            },
+            truth: gt,
+            alignment,
             max_gap_secs: self.max_dt,
             quaternion: self.quaternion,
         })?;
@@ -73,6 +97,54 @@ impl PoseArgs {
             files: Vec::new(),
             report,
         })
+    }
+}
+
+/// The part of the arguments that asks for a whole data set.
+#[derive(Debug, clap::Args)]
+struct SetArgs {
+    /// sintel, bonn, tum-dynamics, kitti or scannet: measure all its sequences.
+    #[arg(long, value_name = "NAME", conflicts_with = "gt", requires = "root")]
+    dataset: Option<Benchmark>,
+    /// Folder of the data set, as it was unpacked.
+    #[arg(long, value_name = "DIR", requires = "dataset")]
+    root: Option<PathBuf>,
+    /// Measure this sequence only; may be given several times.
+    #[arg(long, value_name = "SEQ", requires = "dataset")]
+    sequence: Vec<String>,
+    /// Measure every n-th frame of the list; 3 makes TUM's 90 frames One4D's 30.
+    #[arg(long, value_name = "N", default_value_t = 1, requires = "dataset")]
+    every: usize,
+    /// Write a line a sequence here.
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    csv: Option<PathBuf>,
+    /// Write a table for a paper here.
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    latex: Option<PathBuf>,
+    /// Write the report as JSON here; --json prints it.
+    #[arg(long, value_name = "FILE", requires = "dataset")]
+    report: Option<PathBuf>,
+}
+
+impl SetArgs {
+    fn run(self, predictions: PathBuf, measure: Measure, printer: &Printer) -> Result<Output> {
+        let (Some(benchmark), Some(root)) = (self.dataset, self.root) else {
+            return Err(Error::invalid(
+                "--dataset",
+                "needs --root, the data set's folder",
+            ));
+        };
+        printer.run_job(JobRequest::EvalBenchmark(BenchmarkRequest {
+            benchmark,
+            root,
+            predictions,
+            sequences: self.sequence,
+            every: self.every,
+            measure,
+            csv: self.csv,
+            latex: self.latex,
+            json: self.report,
+        }))
     }
 }
 
@@ -92,35 +164,51 @@ enum Limits {
     None,
 }
 
-/// Compare predicted depth with true depth.
+/// Compare predicted depth with true depth, or that of a whole data set.
+///
+/// One pair: --pred FILE --gt FILE, .npy or Sintel .dpt.
+///
+/// A data set: --dataset sintel|bonn|kitti|scannet --root DIR --pred DIR. Under --pred each sequence has
+/// a folder SEQ with frame_0000.npy and on (or 0000.npy, or a folder depth of either), depth.npy of
+/// [T, H, W] or scene.one4d, or in any layout that one4d import reads; or a file SEQ.npy, SEQ.one4d,
+/// SEQ.npz, SEQ.zip or SEQ.pkl. SEQ is the short name (alley_1, balloon2) or the data set's own folder
+/// name. One frame of depth a frame of the list, of any size. For the preset depthcrafter .npy hold
+/// disparity, as does an npz of one array `depth`; depth of scenes is inverted. A sequence that cannot
+/// be measured is a row that says why; the exit code is 3 then.
 #[derive(Debug, clap::Args)]
 pub struct DepthArgs {
-    /// Predicted depth, .npy of [H, W] or [T, H, W]; disparity for the preset depthcrafter.
-    #[arg(long, value_name = "FILE")]
+    /// Predicted depth, .npy of [H, W] or [T, H, W]; with --dataset the folder of all predictions.
+    #[arg(long, value_name = "PATH")]
     pred: PathBuf,
     /// True depth, .npy or Sintel .dpt.
-    #[arg(long, value_name = "FILE")]
-    gt: PathBuf,
-    /// monst3r, geo4d, cut3r-scale, cut3r-shift, depthcrafter or exact-l1.
+    #[arg(long, value_name = "FILE", required_unless_present = "dataset")]
+    gt: Option<PathBuf>,
+    /// monst3r, geo4d, cut3r-scale, cut3r-shift, depthcrafter, worldreel or exact-l1.
     #[arg(long)]
     preset: DepthPreset,
-    /// Data set whose limits of depth the preset applies.
-    #[arg(long, value_enum, default_value_t)]
+    /// Data set whose limits of depth the preset applies to a pair.
+    #[arg(long, value_enum, default_value_t, conflicts_with = "dataset")]
     limits: Limits,
     /// Measure only true depth below this, and clip the prediction to it, instead of the limits.
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", conflicts_with = "dataset")]
     max_depth: Option<f64>,
+    #[command(flatten)]
+    set: SetArgs,
 }
 
 impl DepthArgs {
-    /// Reads both files and compares them.
+    /// Compares the pair, or the whole data set.
     ///
     /// # Errors
     /// Those of reading, or if no pixel can be measured.
-    pub fn run(self) -> Result<Output> {
+    pub fn run(self, printer: &Printer) -> Result<Output> {
+        let Some(gt) = self.gt else {
+            let measure = Measure::Depth(self.preset);
+            return self.set.run(self.pred, measure, printer);
+        };
         let report = eval_depth_pair(&DepthPair {
             predicted: self.pred,
-            truth: self.gt,
+            truth: gt,
             preset: self.preset,
             set: match self.limits {
                 Limits::Sintel => DepthSet::Sintel,

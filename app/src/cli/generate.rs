@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use one4d_engine::device::DeviceChoice;
-use one4d_engine::pipeline::{Observed, ObservedFrame, Request};
+use one4d_engine::pipeline::{LoraChoice, Observed, ObservedFrame, Preset, Request};
 use one4d_engine::worker::JobRequest;
 use one4d_engine::{Error, Result};
+
+use super::plan::Memory;
 
 /// Generate a scene from a prompt, images or a video.
 #[derive(Debug, clap::Args)]
@@ -28,7 +30,7 @@ pub struct Args {
     /// Folder of a model; the bundled one if not given.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
-    /// Frames, 4k + 1.
+    /// Frames, 4k + 1; more than the model's length of a video, which is then joined of windows.
     #[arg(long)]
     frames: Option<usize>,
     /// Denoising steps.
@@ -37,15 +39,53 @@ pub struct Args {
     /// Guidance scale; 1 switches guidance off.
     #[arg(long, value_name = "X")]
     cfg: Option<f64>,
+    /// Time shift of the schedule; more spends more steps on what is coarse.
+    #[arg(long, value_name = "X")]
+    shift: Option<f64>,
+    /// Where the other defaults come from: `fast` takes few steps with a distilled LoRA.
+    #[arg(long, value_enum, default_value_t)]
+    preset: PresetName,
+    /// A LoRA file with its strength, 1 if not given; may be repeated.
+    #[arg(long, value_name = "FILE[:STRENGTH]", value_parser = lora)]
+    lora: Vec<LoraChoice>,
     /// Seed of the noise.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
     device: Device,
+    #[command(flatten)]
+    memory: Memory,
     /// Folder for the scene, previews and report.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+}
+
+/// `--preset`.
+#[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
+enum PresetName {
+    #[default]
+    Standard,
+    Fast,
+}
+
+/// Reads `FILE[:STRENGTH]`. What follows the last colon counts as a strength only if it is a number,
+/// so that paths may hold colons.
+fn lora(text: &str) -> std::result::Result<LoraChoice, String> {
+    let (path, strength) = match text.rsplit_once(':') {
+        Some((path, number)) if !path.is_empty() => match number.parse::<f64>() {
+            Ok(strength) => (path, strength),
+            Err(_) => (text, 1.0),
+        },
+        _ => (text, 1.0),
+    };
+    if path.is_empty() || !strength.is_finite() {
+        return Err("a file, or a file and a number: style.safetensors:0.8".to_owned());
+    }
+    Ok(LoraChoice {
+        path: path.into(),
+        strength,
+    })
 }
 
 /// `--device`.
@@ -76,12 +116,20 @@ impl Args {
             frames: self.frames,
             steps: self.steps,
             guidance: self.cfg,
+            shift: self.shift,
+            preset: match self.preset {
+                PresetName::Standard => Preset::Standard,
+                PresetName::Fast => Preset::Fast,
+            },
+            loras: self.lora,
             seed: self.seed,
             device: match self.device {
                 Device::Auto => DeviceChoice::Auto,
                 Device::Cpu => DeviceChoice::Cpu,
                 Device::Cuda => DeviceChoice::Cuda,
             },
+            memory_bytes: self.memory.memory,
+            weights: self.memory.form(),
         };
         Ok(JobRequest::Generate {
             request,
@@ -109,5 +157,26 @@ impl Args {
         let frames = self.image.iter().cloned().zip(positions);
         let frames = frames.map(|(path, at)| ObservedFrame { path, at });
         Ok(Observed::Frames(frames.collect()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lora_is_a_file_and_perhaps_a_strength() {
+        let parsed = |text| lora(text).map(|l| (l.path.display().to_string(), l.strength));
+        let cases = [
+            ("a.safetensors", "a.safetensors", 1.0),
+            ("a.safetensors:0.5", "a.safetensors", 0.5),
+            ("a:-1", "a", -1.0),
+            ("C:\\loras\\a.safetensors", "C:\\loras\\a.safetensors", 1.0),
+            ("C:\\a:2", "C:\\a", 2.0),
+        ];
+        for (text, path, strength) in cases {
+            assert_eq!(parsed(text), Ok((path.to_owned(), strength)));
+        }
+        assert!(lora("a:nan").is_err() && lora("").is_err());
     }
 }

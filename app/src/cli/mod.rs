@@ -2,14 +2,19 @@
 //!
 //! One file a command; `output` is the only place that prints.
 
+mod datasets;
 mod doctor;
 mod eval;
 mod export;
+mod flow;
 mod generate;
 mod import;
 mod inspect;
+mod join;
+mod model_hub;
 mod models;
 mod output;
+mod plan;
 mod render;
 mod train;
 mod world;
@@ -28,6 +33,8 @@ pub mod exit {
     pub const FAILED: u8 = 1;
     /// The command was used wrongly.
     pub const WRONG_USE: u8 = 2;
+    /// Done, but a part of what was asked for could not be; the report says which.
+    pub const INCOMPLETE: u8 = 3;
     /// Cancelled by the user.
     pub const CANCELLED: u8 = 130;
 }
@@ -57,13 +64,22 @@ pub struct Cli {
 pub enum Command {
     /// Generate a scene from a prompt, images or a video.
     Generate(generate::Args),
+    /// Show where a model would live on this machine, and what a run takes.
+    Plan(plan::Args),
     /// Make a scene file of what another tool left on disk.
     Import(import::Args),
+    /// Find what moves in a scene.
+    Flow(flow::Args),
+    /// Join overlapping scenes of one clip.
+    Join(join::Args),
     /// Write a scene in other formats.
     Export(export::Args),
     /// Measure a model, a camera path or depth.
     #[command(subcommand)]
     Eval(eval::Eval),
+    /// Check data sets for training.
+    #[command(subcommand)]
+    Datasets(datasets::Datasets),
     /// Train a model or adapters.
     Train(train::Args),
     /// Render procedural scenes with exact geometry.
@@ -72,7 +88,7 @@ pub enum Command {
     Inspect(inspect::Args),
     /// Say what will run on this machine, and how fast.
     Doctor(doctor::Args),
-    /// Prepare the weight files of large models.
+    /// Find, fetch and prepare public models.
     #[command(subcommand)]
     Models(models::Models),
     /// The child process of `models convert`.
@@ -85,18 +101,24 @@ pub fn run(command: Command, json: bool) -> u8 {
     let printer = Printer::new(json);
     match command {
         Command::Generate(args) => printer.finish(args.request().and_then(|r| printer.run_job(r))),
+        Command::Plan(args) => printer.finish(args.run()),
         Command::Import(args) => printer.finish(args.request().and_then(|r| printer.run_job(r))),
+        Command::Flow(args) => printer.finish(printer.run_job(args.request())),
+        Command::Join(args) => printer.finish(printer.run_job(args.request())),
         Command::Export(args) => printer.finish(args.run(&printer)),
         Command::Eval(eval::Eval::Synthetic(args)) => {
             printer.finish(printer.run_job(args.request()))
         }
-        Command::Eval(eval::Eval::Pose(args)) => printer.finish(args.run()),
-        Command::Eval(eval::Eval::Depth(args)) => printer.finish(args.run()),
+        Command::Eval(eval::Eval::Pose(args)) => printer.finish(args.run(&printer)),
+        Command::Eval(eval::Eval::Depth(args)) => printer.finish(args.run(&printer)),
+        Command::Datasets(datasets::Datasets::Check(args)) => {
+            printer.finish(printer.run_job(args.request()))
+        }
         Command::Train(args) => printer.finish(printer.run_job(args.request())),
         Command::Render(args) => printer.finish(printer.run_job(args.request())),
         Command::Inspect(args) => printer.finish(printer.run_job(args.request())),
         Command::Doctor(_) => printer.finish(doctor::Args::run()),
-        Command::Models(models::Models::Convert(args)) => printer.finish(args.run()),
+        Command::Models(models) => printer.finish(models.run(&printer)),
         Command::ConvertPickle(args) => args.run(),
     }
 }

@@ -1,4 +1,4 @@
-//! `one4d models`: what large models need before they load.
+//! `one4d models`: which public models there are, what lies here, and what they need before they load.
 
 use std::path::PathBuf;
 
@@ -8,13 +8,44 @@ use one4d_engine::worker::Output;
 use one4d_engine::{Error, Result};
 use serde_json::json;
 
-use super::exit;
+use super::output::Printer;
+use super::{exit, model_hub};
 
 /// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Models {
-    /// Convert a PyTorch pickle (.pth) to safetensors, once, in a process of its own.
+    /// List public models, and what of them lies on this machine; asks no server.
+    List(model_hub::ListArgs),
+    /// Say where a model lies on this machine; asks no server.
+    Locate(model_hub::NameArgs),
+    /// Show what a download would be, ask, and download into the shared Hugging Face cache.
+    Fetch(model_hub::FetchArgs),
+    /// Read a model's files again and compare their checksums; asks no server.
+    Verify(model_hub::NameArgs),
+    /// Make a model folder out of fetched files, for `generate --model` and the studio.
+    Assemble(model_hub::AssembleArgs),
+    /// Search a folder for models too, or no longer with --remove.
+    Register(model_hub::RegisterArgs),
+    /// Convert a PyTorch pickle (.pth, .pt) to safetensors, once, in a process of its own.
     Convert(ConvertArgs),
+}
+
+impl Models {
+    /// Runs the subcommand.
+    ///
+    /// # Errors
+    /// Those of the subcommand.
+    pub fn run(self, printer: &Printer) -> Result<Output> {
+        match self {
+            Self::List(args) => args.run(),
+            Self::Locate(args) => args.locate(),
+            Self::Fetch(args) => args.run(printer),
+            Self::Verify(args) => args.verify(printer),
+            Self::Assemble(args) => args.run(printer),
+            Self::Register(args) => args.run(),
+            Self::Convert(args) => args.run(),
+        }
+    }
 }
 
 /// A conversion.

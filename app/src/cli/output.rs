@@ -1,13 +1,16 @@
 //! Progress for people, JSON for machines; the only place that prints.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use one4d_engine::job::Progress;
+use one4d_engine::job::{CancelToken, JobCtx, JobSink, Progress, Warning};
 use one4d_engine::worker::{EngineHandle, Event, JobRequest, Outcome, Output};
 use one4d_engine::{Error, Result};
+use serde_json::Value;
 
 use super::exit;
+use crate::widgets::bytes;
 
 /// How often the progress line is renewed.
 const REFRESH: Duration = Duration::from_millis(100);
@@ -70,12 +73,38 @@ impl Printer {
         }
     }
 
+    /// Runs work on this thread, showing progress; the interrupt key cancels it.
+    ///
+    /// # Errors
+    /// Those of the work.
+    pub fn run_here<T>(&self, work: impl FnOnce(&JobCtx) -> Result<T>) -> Result<T> {
+        let cancel = CancelToken::default();
+        let for_interrupt = cancel.clone();
+        // A second handler in one process is refused; the first one serves then.
+        let _ = ctrlc::set_handler(move || for_interrupt.cancel());
+        let sink = Arc::new(LineSink {
+            live: self.live,
+            line: Mutex::default(),
+        });
+        let result = work(&JobCtx::new(cancel, sink));
+        self.clear_line();
+        result
+    }
+
+    /// True where results are for machines.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
     /// Prints a result and returns its exit code.
     pub fn finish(&self, result: Result<Output>) -> u8 {
         match result {
             Ok(output) => {
                 self.print_output(&output);
-                exit::DONE
+                match output.report.get("complete").and_then(Value::as_bool) {
+                    Some(false) => exit::INCOMPLETE,
+                    _ => exit::DONE,
+                }
             }
             Err(error) => {
                 let code = match error {
@@ -113,6 +142,21 @@ impl Printer {
     }
 }
 
+/// Shows a text before a question, and asks it; without a terminal nobody can say yes.
+pub(super) fn ask(text: &str, question: &str) -> Option<bool> {
+    print_error_line(text);
+    let input = std::io::stdin();
+    if !input.is_terminal() {
+        return None;
+    }
+    let _ = write!(std::io::stderr(), "{question} [y/N] ");
+    let _ = std::io::stderr().flush();
+    let mut line = String::new();
+    // An input that ends or cannot be read says no.
+    let _ = input.read_line(&mut line);
+    Some(matches!(line.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
 /// Results go to standard output; a closed pipe is the reader's wish and no failure.
 fn print_line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
@@ -121,6 +165,33 @@ fn print_line(text: &str) {
 /// A line on standard error; whether anybody reads it does not matter.
 pub(super) fn print_error_line(text: &str) {
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// Shows the progress of work on this thread, at most ten times a second.
+struct LineSink {
+    live: bool,
+    line: Mutex<(ProgressLine, Option<Instant>)>,
+}
+
+impl JobSink for LineSink {
+    fn progress(&self, progress: Progress) {
+        if !self.live {
+            return;
+        }
+        let mut line = self.line.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = line.1.is_none_or(|shown| shown.elapsed() >= REFRESH);
+        if is_due || progress.done == progress.total {
+            line.1 = Some(Instant::now());
+            line.0.show(progress);
+        }
+    }
+
+    fn warn(&self, warning: Warning) {
+        if self.live {
+            let _ = write!(std::io::stderr(), "\r\x1b[2K");
+        }
+        tracing::warn!("{}", warning.message);
+    }
 }
 
 /// One line on the terminal: stage, share, time left.
@@ -148,13 +219,14 @@ impl ProgressLine {
         let bar: String = (0..24)
             .map(|i| if i < filled { '█' } else { '░' })
             .collect();
-        let _ = write!(
-            std::io::stderr(),
-            "\r\x1b[2K{} {bar} {}/{}{left}",
-            progress.stage.label(),
-            progress.done,
-            progress.total
-        );
+        let (done, total) = (progress.done, progress.total);
+        let counts = if progress.stage.counts_bytes() {
+            format!("{} of {}", bytes(done as u64), bytes(total as u64))
+        } else {
+            format!("{done}/{total}")
+        };
+        let label = progress.stage.label();
+        let _ = write!(std::io::stderr(), "\r\x1b[2K{label} {bar} {counts}{left}");
         let _ = std::io::stderr().flush();
     }
 }

@@ -2,6 +2,8 @@
 
 use egui::{Id, Margin, Panel as EguiPanel, ScrollArea, TextEdit, Ui, vec2};
 use egui_material_icons::icons;
+use one4d_engine::pipeline::Preset;
+use one4d_engine::plan::bytes_for_people;
 
 use super::{Panel, inputs};
 use crate::state::command::{CreateEdit, Pick};
@@ -59,6 +61,7 @@ fn form_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     }
     ui.add_space(space::XS);
     prompt_ui(ui, panel);
+    preset_ui(ui, panel);
     settings_ui(ui, panel);
     model_ui(ui, panel);
 }
@@ -82,9 +85,25 @@ fn prompt_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     }
 }
 
+/// One click to few steps, for models that bring a distilled LoRA.
+fn preset_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
+    let Some((steps, _)) = panel.state.model.facts.fast else {
+        return;
+    };
+    let fast = format!("Fast, {steps} steps");
+    let choices = [
+        (Preset::Standard, "Standard", None),
+        (Preset::Fast, fast.as_str(), None),
+    ];
+    if let Some(preset) = segmented(ui, &choices, panel.state.create.preset) {
+        panel.push(AppCommand::Create(CreateEdit::Preset(preset)));
+    }
+}
+
 fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     let create = &panel.state.create;
     let model = &panel.state.model.facts;
+    let (default_steps, default_guidance) = model.defaults(create.preset);
     let width = (ui.available_width() - space::S) / 2.0;
     let mut edits = Vec::new();
     ui.horizontal(|ui| {
@@ -106,7 +125,7 @@ fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             speed: 0.2,
             decimals: 0,
             suffix: "",
-            default: Some(model.steps as f64),
+            default: Some(default_steps as f64),
         };
         let value = number_field(ui, &steps, create.steps as f64, width);
         edits.extend(value.map(|v| CreateEdit::Steps(v as usize)));
@@ -119,7 +138,7 @@ fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             speed: 0.02,
             decimals: 1,
             suffix: "",
-            default: Some(model.guidance),
+            default: Some(default_guidance),
         };
         let value = number_field(ui, &guidance, create.guidance, width);
         edits.extend(value.map(CreateEdit::Guidance));
@@ -161,7 +180,18 @@ fn round_to_clip(value: f64, old: usize) -> usize {
 fn model_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     let model = &panel.state.model;
     let tokens = theme::tokens(ui);
-    widgets::caption(ui, "Model");
+    ui.horizontal(|ui| {
+        widgets::caption(ui, "Model");
+        ui.with_layout(egui::Layout::right_to_left(egui::Align::Center), |ui| {
+            let more = PushButton::quiet("More models…")
+                .height(20.0)
+                .color(tokens.muted)
+                .tooltip(tooltip_with_keys(Action::ShowModels));
+            if ui.add(more).clicked() {
+                panel.push(AppCommand::Act(Action::ShowModels));
+            }
+        });
+    });
     ui.horizontal(|ui| {
         let width = ui.available_width() - theme::ROW - space::S;
         let button = match model.problem {
@@ -257,8 +287,20 @@ fn estimate(panel: &Panel<'_>, missing: Option<&str>) -> String {
         1 => ", after the job under way".to_owned(),
         n => format!(", after {n} jobs"),
     };
-    match state.jobs.timings.estimate_secs(state.create.steps) {
-        Some(secs) => format!("About {}{queue}", widgets::duration(secs)),
+    let plan = state.model.plan(&state.create);
+    if let Some(plan) = plan.as_ref().filter(|plan| !plan.fits) {
+        let (needed, free) = (plan.peak_bytes, plan.limit_bytes);
+        let (needed, free) = (bytes_for_people(needed), bytes_for_people(free));
+        let way_out = plan.advice.get(1).map(|way| format!("; {way}"));
+        return format!("Needs {needed} of {free}{}", way_out.unwrap_or_default());
+    }
+    // What was measured is better than what was reckoned.
+    let measured = state.jobs.timings.estimate_secs(state.create.steps);
+    let secs = measured.or(plan.as_ref().map(|plan| plan.time.total_secs));
+    let memory = plan.map(|plan| format!(", {}", bytes_for_people(plan.peak_bytes)));
+    let memory = memory.unwrap_or_default();
+    match secs {
+        Some(secs) => format!("About {}{memory}{queue}", widgets::duration(secs)),
         None if waiting == 0 => "The first run measures how long it takes".to_owned(),
         None => "Starts after the job under way".to_owned(),
     }

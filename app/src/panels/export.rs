@@ -8,7 +8,7 @@ use super::Panel;
 use super::dialog::dialog_ui;
 use crate::state::AppCommand;
 use crate::state::command::{ExportEdit, Pick};
-use crate::state::export::{ExportForm, FORMATS};
+use crate::state::export::{ExportForm, FORMATS, words_of_filter};
 use crate::state::jobs::format_label;
 use crate::state::scene::OpenScene;
 use crate::theme::{self, space};
@@ -45,6 +45,7 @@ fn form_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenSce
     if let Some(only_good) = changed {
         panel.push(AppCommand::Export(ExportEdit::OnlyGood(only_good)));
     }
+    shown_ui(ui, panel, form);
     scale_ui(ui, panel, form);
     ui.add_space(space::S);
     folder_ui(ui, panel, form);
@@ -180,6 +181,27 @@ fn numbers_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &Open
             }
         }
     });
+}
+
+/// Offers the view's filters, and says what they leave out.
+fn shown_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm) {
+    let words = words_of_filter(&panel.state.view.options);
+    if words.is_empty() {
+        return;
+    }
+    let (changed, response) = switch(ui, "Only points that the view shows", form.as_shown);
+    response.on_hover_text(format!("Leaves out {}", words.join(", ")));
+    if let Some(as_shown) = changed {
+        panel.push(AppCommand::Export(ExportEdit::AsShown(as_shown)));
+    }
+    if form.as_shown {
+        let tokens = theme::tokens(ui);
+        let mut note = format!("Without {}.", words.join(", "));
+        if form.formats.contains(&ExportFormat::Scene) {
+            note += " The scene file keeps these points and marks them as not valid.";
+        }
+        widgets::wrapped(ui, note, tokens.muted);
+    }
 }
 
 /// Offers metres where a scale was set from a known length.

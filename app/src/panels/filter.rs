@@ -42,7 +42,7 @@ pub fn filter_ui(ui: &mut Ui, panel: &mut Panel<'_>, open: &OpenScene) {
     });
     section(ui, "Marked points", |ui| marks_ui(ui, &mut options));
     section(ui, "Clip box", |ui| clip_ui(ui, panel, &mut options));
-    let words = "Filters hide points here; the export has its own.";
+    let words = "Filters hide points here and, if you wish, in an export.";
     widgets::wrapped(ui, words, theme::tokens(ui).muted);
     if options != before {
         panel.push(AppCommand::ViewOptions(options));

@@ -3,6 +3,7 @@
 use egui::{Margin, ScrollArea, Ui};
 use egui_material_icons::icons;
 use one4d_engine::geometry::Camera;
+use one4d_engine::plan::bytes_for_people;
 use one4d_engine::scene::ScaleTag;
 
 use super::{Panel, camera, filter, look, measure};
@@ -56,6 +57,10 @@ fn nothing_ui(ui: &mut Ui, panel: &Panel<'_>) {
         }
         if !facts.licence.is_empty() {
             fact_row(ui, "Licence", &facts.licence, "");
+        }
+        if let Some(plan) = panel.state.model.plan(&panel.state.create) {
+            fact_row(ui, "Memory", &bytes_for_people(plan.peak_bytes), "");
+            fact_row(ui, "Weights", plan.holding.form.label(), "");
         }
         if !facts.description.is_empty() {
             ui.add_space(space::XS);

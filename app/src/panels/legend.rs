@@ -6,7 +6,8 @@ use super::{Panel, look};
 use crate::state::measures::figures;
 use crate::state::scene::OpenScene;
 use crate::theme::{self, space};
-use crate::viewport::{ColourMap, ColourMode, FrameStats, ViewOptions};
+use crate::viewport::uniforms::scale_of_colours;
+use crate::viewport::{ColourMode, FrameStats, SceneRanges, ViewOptions};
 use crate::widgets::{colour_bar, hue_bar};
 
 /// Size of the legend, points.
@@ -14,12 +15,13 @@ const SIZE: egui::Vec2 = vec2(200.0, 52.0);
 
 /// The range of the colours for depth, height and flow, in scene units; `None` until it is known.
 pub fn range_of(options: &ViewOptions, stats: Option<&FrameStats>) -> Option<[f32; 2]> {
-    options.colour_range.or_else(|| match options.colour {
-        ColourMode::Depth => stats.map(|stats| stats.ranges.depth),
-        ColourMode::Height => stats.map(|stats| stats.ranges.height),
-        ColourMode::Flow => stats.map(|stats| [0.0, stats.ranges.flow]),
-        _ => None,
-    })
+    let measured = matches!(
+        options.colour,
+        ColourMode::Depth | ColourMode::Height | ColourMode::Flow
+    );
+    let known = measured && (options.colour_range.is_some() || stats.is_some());
+    let ranges = stats.map_or(SceneRanges::default(), |stats| stats.ranges);
+    known.then(|| scale_of_colours(options, &ranges).1)
 }
 
 /// Name and ends of the scale; `None` where colours mean nothing but themselves.
@@ -87,10 +89,12 @@ pub fn legend_ui(ui: &Ui, panel: &Panel<'_>, view: Rect, open: &OpenScene) {
     );
     let options = &panel.state.view.options;
     match options.colour {
-        ColourMode::Depth | ColourMode::Height => colour_bar(ui, bar, options.colour_map),
-        ColourMode::Confidence => colour_bar(ui, bar, ColourMap::Magma),
         ColourMode::Normal | ColourMode::Flow => hue_bar(ui, bar),
-        _ => colour_bar(ui, bar, ColourMap::Viridis),
+        _ => colour_bar(
+            ui,
+            bar,
+            scale_of_colours(options, &SceneRanges::default()).0,
+        ),
     }
     let mut spoken = name;
     if let Some([low, high]) = ends {

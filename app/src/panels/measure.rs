@@ -6,7 +6,7 @@ use egui_material_icons::icons;
 use super::Panel;
 use crate::state::measures::{LengthUnit, Measure, MeasureEdit, MeasureKind, Tool, figures};
 use crate::state::scene::{OpenScene, explain_scale};
-use crate::state::{Action, AppCommand};
+use crate::state::{Action, AppCommand, AppState};
 use crate::theme::{self, space};
 use crate::widgets::{self, PushButton, section};
 
@@ -37,15 +37,21 @@ fn tools_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             }
         }
     });
-    if let Tool::Measure(kind) = panel.state.tool {
-        let placed = panel.state.measures.pending.len();
-        let words = format!(
-            "Click point {} of {} in the view; Esc puts the tool down.",
-            placed + 1,
-            kind.num_points()
-        );
+    if let Some(words) = next_click(panel.state) {
         widgets::wrapped(ui, words, theme::tokens(ui).accent);
     }
+}
+
+/// What a measuring tool in hand waits for.
+pub(super) fn next_click(state: &AppState) -> Option<String> {
+    let Tool::Measure(kind) = state.tool else {
+        return None;
+    };
+    Some(format!(
+        "Click point {} of {} in the view; Esc puts the tool down.",
+        state.measures.pending.len() + 1,
+        kind.num_points()
+    ))
 }
 
 /// The chosen point in full figures.

@@ -20,6 +20,13 @@ pub fn quit_ui(ctx: &egui::Context, panel: &mut Panel<'_>) {
         let percent = card.fraction * 100.0;
         format!("“{}” is at {percent:.0} %.", card.title)
     });
+    let download = panel.state.models.running().map(|(entry, run)| {
+        let percent = run.fraction() * 100.0;
+        format!(
+            " The download of {} is at {percent:.0} %; what has arrived is kept.",
+            entry.title
+        )
+    });
     let waiting = jobs.num_active() - usize::from(running.is_some());
     let queued = match waiting {
         0 => String::new(),
@@ -30,8 +37,14 @@ pub fn quit_ui(ctx: &egui::Context, panel: &mut Panel<'_>) {
         widgets::heading(ui, "Stop what is running?");
         ui.add_space(space::XS);
         let words = format!(
-            "{}{queued} What is not finished is lost; finished scenes are saved.",
-            running.unwrap_or_default()
+            "{}{queued}{}{}",
+            running.unwrap_or_default(),
+            if jobs.num_active() > 0 {
+                " What is not finished is lost; finished scenes are saved."
+            } else {
+                ""
+            },
+            download.unwrap_or_default()
         );
         widgets::wrapped(ui, words.trim(), tokens.muted);
         ui.add_space(space::M);

@@ -6,6 +6,7 @@ use egui_material_icons::icons;
 use super::Panel;
 use crate::shortcuts;
 use crate::state::command::{Group, Target};
+use crate::state::models::stage_word;
 use crate::state::settings::ThemeChoice;
 use crate::state::{Action, AppCommand, file_name};
 use crate::theme::{self, space};
@@ -75,10 +76,21 @@ fn right_side(ui: &mut Ui, panel: &mut Panel<'_>) {
 
 /// Work under way in a word, visible when the Create panel is closed.
 fn running_pill(ui: &mut Ui, panel: &mut Panel<'_>) {
+    let tokens = theme::tokens(ui);
+    if let Some((_, run)) = panel
+        .state
+        .models
+        .running()
+        .filter(|_| !panel.state.models.open)
+    {
+        let word = stage_word(run.progress.stage);
+        let words = format!("{word} {:.0} %", run.fraction() * 100.0);
+        widgets::status_word(ui, icons::ICON_DOWNLOADING, &words, tokens.accent);
+        ui.add_space(space::S);
+    }
     let Some(card) = panel.state.jobs.running() else {
         return;
     };
-    let tokens = theme::tokens(ui);
     let percent = format!("{:.0} %", card.fraction * 100.0);
     let icon = icons::ICON_HOURGLASS_EMPTY;
     let word = match card.progress {
@@ -145,6 +157,10 @@ fn is_enabled(action: Action, panel: &Panel<'_>) -> bool {
             state.comparing.both().is_some()
         }
         Action::Export | Action::Screenshot | Action::Compare => state.scene.is_some(),
+        Action::FindMotion => state.scene.as_ref().is_some_and(|open| {
+            let scene = &open.scene;
+            scene.num_frames > 1 && scene.cameras.is_some() && scene.depth.is_some()
+        }),
         _ => match action.spec().group {
             Group::Time | Group::View | Group::Look => state.scene.is_some(),
             Group::File | Group::Tools | Group::Window => true,
@@ -182,6 +198,8 @@ fn scene_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
         item(ui, Action::LevelToGround, None, panel);
         item(ui, Action::LevelToCamera, None, panel);
         ui.separator();
+        item(ui, Action::FindMotion, None, panel);
+        ui.separator();
         item(ui, Action::Compare, None, panel);
         if state.comparing.both().is_some() {
             for action in [Action::CompareWipe, Action::CompareLink, Action::CompareEnd] {
@@ -199,6 +217,8 @@ fn file_menu(ui: &mut Ui, panel: &mut Panel<'_>) {
         recent(ui, panel);
         ui.separator();
         item(ui, Action::Generate, None, panel);
+        item(ui, Action::ShowModels, None, panel);
+        ui.separator();
         item(ui, Action::Export, None, panel);
         item(ui, Action::Screenshot, None, panel);
         ui.separator();

@@ -46,6 +46,7 @@ pub fn scene_ui(ui: &mut Ui, panel: &mut Panel<'_>, open: &OpenScene) {
         compare::divider_ui(ui, panel, rect, (open, second));
     }
     toolbar_ui(ui, panel, first);
+    measures::hint_ui(ui, panel, first);
     figures::stats_ui(ui, panel, first, shown.as_ref());
     waiting_ui(ui, panel, rect, open);
 }
@@ -63,8 +64,7 @@ fn over_ui(
         let point = hovered.map(|(_, point)| point);
         measures::measures_ui(ui, panel, &shown.projection, point);
         clip_box::clip_box_ui(ui, panel, &shown.projection);
-        let loading = shown.loading;
-        figures::line_ui(ui, panel, view, (open, loading, hovered));
+        figures::line_ui(ui, panel, view, (open, shown));
     }
     legend::legend_ui(ui, panel, view, open);
     source::source_ui(ui, panel, view, (open, hovered.map(|(pick, _)| pick)));
@@ -100,6 +100,8 @@ fn first_ui(
         stats: shown.stats.clone(),
         hidden_share: shown.hidden_share,
         size_px: shown.projection.size_px,
+        frames_that_fit: shown.short_of_memory,
+        is_loading: shown.loading,
     };
     if told != panel.state.shown {
         panel.push(AppCommand::Shown(told));
@@ -140,6 +142,11 @@ fn second_ui(
     let shown = viewport_ui(&mut child, &mut view, &input);
     if let Some(problem) = &shown.problem {
         message(ui, place, problem);
+    }
+    if let Some(hovered) = shown.hovered {
+        // Above the bar of the comparison, as the first scene's.
+        let at = pos2(place.left() + space::M, place.bottom() - 87.0);
+        figures::point_ui(ui, panel, at, hovered);
     }
     if view == before {
         return;

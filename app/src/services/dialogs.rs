@@ -97,6 +97,10 @@ fn dialog(pick: Pick) -> AsyncFileDialog {
             .set_title("Choose a video")
             .add_filter("Videos", VIDEO_ENDINGS),
         Pick::Model => dialog.set_title("Choose the folder of a model"),
+        Pick::ModelFolder => dialog.set_title("Choose a folder to search for models"),
+        Pick::Adapters(_) => dialog
+            .set_title("Choose One4D adapters")
+            .add_filter("Adapters", &["safetensors"]),
         Pick::ExportFolder => dialog.set_title("Choose a folder to export to"),
         Pick::Compare => dialog
             .set_title("Choose a scene to compare with")
@@ -126,7 +130,7 @@ fn ask(
             let answer = dialog.pick_files();
             Box::pin(async { answer.await.unwrap_or_default() })
         }
-        Pick::Image | Pick::Video | Pick::Compare => {
+        Pick::Image | Pick::Video | Pick::Compare | Pick::Adapters(_) => {
             let answer = dialog.pick_file();
             Box::pin(async { answer.await.into_iter().collect() })
         }
@@ -134,7 +138,7 @@ fn ask(
             let answer = dialog.save_file();
             Box::pin(async { answer.await.into_iter().collect() })
         }
-        Pick::Folder | Pick::Model | Pick::ExportFolder => {
+        Pick::Folder | Pick::Model | Pick::ModelFolder | Pick::ExportFolder => {
             let answer = dialog.pick_folder();
             Box::pin(async { answer.await.into_iter().collect() })
         }

@@ -20,6 +20,7 @@ use crate::state::measures::{Measure, Series};
 use crate::state::media::SourcePicture;
 use crate::state::model::ModelState;
 use crate::state::scene::SceneFacts;
+use crate::viewport::filter::PointFilter;
 
 /// Work for the media thread.
 #[derive(Debug)]
@@ -48,8 +49,8 @@ pub enum MediaTask {
     Follow(u64, Arc<Scene4d>, Measure),
     /// Finds which way is up in a scene.
     Ground(u64, Arc<Scene4d>),
-    /// Puts the scene of an export into metres, of which a scene unit has so many.
-    Rescale(Box<ExportRequest>, f64),
+    /// Makes the scene of an export what it shall be.
+    Prepare(Box<ExportRequest>, Preparation),
 }
 
 /// What came of it.
@@ -79,8 +80,17 @@ pub enum MediaResult {
     Followed(u64, u64, Arc<Series>),
     /// Up in a scene's world, if a plane carries it.
     Ground(u64, Option<DVec3>),
-    /// An export whose scene is now in metres.
-    Rescaled(Box<ExportRequest>),
+    /// An export whose scene is now what it shall be.
+    Prepared(Box<ExportRequest>),
+}
+
+/// What is done with a scene before it is exported.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Preparation {
+    /// Points that this hides are left out.
+    pub filter: Option<PointFilter>,
+    /// Metres of a scene unit, to write metres.
+    pub metres: Option<f64>,
 }
 
 /// Results that may wait; the thread waits when the window does not take them.

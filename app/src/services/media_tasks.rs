@@ -6,17 +6,19 @@ use std::sync::Arc;
 use egui::ColorImage;
 use image::RgbImage;
 use image::imageops::thumbnail;
+use one4d_engine::device::DeviceChoice;
 use one4d_engine::job::JobCtx;
 use one4d_engine::media::{self, ClipRequest, Frame, Sampling};
-use one4d_engine::pipeline::{BundleManifest, bundled_model};
+use one4d_engine::pipeline::{BundleManifest, bundle_parts, bundled_model};
+use one4d_engine::plan::Machine;
 use one4d_engine::scene::{Scene4d, validity};
 
 use super::kinds::{VIDEO_ENDINGS, classify, ending};
-use super::media::{MediaResult, MediaTask};
-use super::{follow, ground, rescale, store};
+use super::media::{MediaResult, MediaTask, Preparation};
+use super::{follow, ground, hide, rescale, store};
 use crate::samples::SAMPLES;
 use crate::state::media::SourcePicture;
-use crate::state::model::{ModelFacts, ModelState};
+use crate::state::model::{ModelFacts, ModelState, Planner};
 use crate::state::scene::SceneFacts;
 
 /// Largest side of a picture of an input, pixels.
@@ -60,9 +62,15 @@ pub(super) fn perform(task: MediaTask) -> Option<MediaResult> {
             MediaResult::Followed(serial, measure.id, Arc::new(series))
         }
         MediaTask::Ground(serial, scene) => MediaResult::Ground(serial, ground::up_of(&scene)),
-        MediaTask::Rescale(mut request, metres) => {
-            request.scene = Arc::new(rescale::in_metres(&request.scene, metres));
-            MediaResult::Rescaled(request)
+        MediaTask::Prepare(mut request, Preparation { filter, metres }) => {
+            if let Some(filter) = filter {
+                let frames = request.first..request.end;
+                request.scene = Arc::new(hide::only_kept(&request.scene, &filter, frames));
+            }
+            if let Some(metres) = metres {
+                request.scene = Arc::new(rescale::in_metres(&request.scene, metres));
+            }
+            MediaResult::Prepared(request)
         }
         MediaTask::Strip(..) => return None,
     })
@@ -172,6 +180,10 @@ fn read_model(folder: Option<&Path>) -> ModelState {
     match manifest {
         Ok((manifest, folder)) => ModelState {
             facts: ModelFacts::from(&manifest),
+            planner: planner(&folder)
+                .inspect_err(|e| tracing::debug!("no plan: {e}"))
+                .ok()
+                .map(Arc::new),
             folder: Some(folder),
             problem: None,
         },
@@ -179,8 +191,19 @@ fn read_model(folder: Option<&Path>) -> ModelState {
             facts: ModelFacts::default(),
             folder: folder.map(Path::to_owned),
             problem: Some(error.to_string()),
+            planner: None,
         },
     }
+}
+
+/// Sizes of a model from the headers of its files, and of the machine. Its speed is not measured: files
+/// to be opened wait behind this, and after a first run its own time is shown.
+fn planner(folder: &Path) -> one4d_engine::Result<Planner> {
+    let device = DeviceChoice::Auto.open()?;
+    Ok(Planner {
+        parts: bundle_parts(folder)?,
+        machine: Machine::detect(&device, None),
+    })
 }
 
 /// A frame of a scene at the height of the timeline, by averaging whole blocks of pixels.

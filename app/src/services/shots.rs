@@ -44,6 +44,11 @@ impl Shots {
         }
     }
 
+    /// Takes pictures with another device from now on.
+    pub fn attach(&mut self, gpu: Option<(wgpu::Device, wgpu::Queue)>) {
+        self.gpu = gpu;
+    }
+
     /// Starts a picture; `wake` is called when it is there.
     ///
     /// # Errors

@@ -48,6 +48,16 @@ impl Store {
         self.config.join("session.json")
     }
 
+    /// Path of `models.json`, the folders that are searched for models.
+    pub fn models_file(&self) -> PathBuf {
+        self.config.join("models.json")
+    }
+
+    /// Folder of a model that is put together out of fetched files.
+    pub fn model_folder(&self, name: &str) -> PathBuf {
+        self.data.join("models").join(name)
+    }
+
     /// Folder of images that were pasted or taken from the samples.
     pub fn inputs(&self) -> PathBuf {
         self.data.join("inputs")

@@ -104,6 +104,7 @@ actions! {
     Undo: File, ICON_UNDO, "Undo", "Takes back the last change of view, look, measures or markers", [COMMAND + Z];
     Redo: File, ICON_REDO, "Redo", "Does again what was taken back", [COMMAND_SHIFT + Z, COMMAND + Y];
     Generate: File, ICON_AUTO_AWESOME, "Generate scene", "Makes a 4D scene from the inputs", [COMMAND + Enter];
+    FindMotion: File, ICON_MOTION_PHOTOS_ON, "Find what moves", "Adds scene flow and a mask of what moves to the scene on screen", [];
     Quit: File, ICON_LOGOUT, "Quit", "Closes the studio", [COMMAND + Q];
 
     PlayPause: Time, ICON_PLAY_ARROW, "Play or pause", "Plays the scene over time", [NONE + Space];
@@ -176,6 +177,7 @@ actions! {
     ToggleInspect: Window, ICON_DOCK_TO_LEFT, "Inspect panel", "Shows or hides the Inspect panel", [COMMAND + Num2];
     ToggleTimeline: Window, ICON_DOCK_TO_BOTTOM, "Timeline", "Shows or hides the timeline", [COMMAND + Num3];
     TogglePanels: Window, ICON_FULLSCREEN, "Hide panels", "Hides everything but the scene; Tab does the same over the scene", [NONE + H];
+    ShowModels: Window, ICON_INVENTORY_2, "Models", "Lists public models and fetches them when you agree", [COMMAND + M];
     ToggleTheme: Window, ICON_CONTRAST, "Dark or light", "Switches between the dark and the light appearance", [COMMAND + T];
     ToggleMotion: Window, ICON_SPEED, "Reduce motion", "Panels and cameras move without transitions", [];
     ShowShortcuts: Window, ICON_KEYBOARD, "Keyboard shortcuts", "Lists every shortcut", [NONE + F1, NONE + Questionmark];

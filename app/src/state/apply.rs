@@ -2,20 +2,20 @@
 
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use one4d_engine::worker::{ExportRequest, JobId, JobRequest};
+use one4d_engine::worker::{JobId, JobRequest, MotionRequest, SceneSource};
 
 use super::arrangement::{Arrangement, Pane};
-use super::command::{Action, AppCommand, CreateEdit, ExportEdit, Group, JobEdit, Pick, Target};
+use super::command::{Action, AppCommand, CreateEdit, Group, JobEdit, Pick, Target};
 use super::compare::{self, Comparing};
 use super::create::{CreateForm, InputMode};
-use super::export::ExportForm;
 use super::finder::{Finder, FinderEdit, Hit};
 use super::history::History;
 use super::jobs::scene_file;
 use super::notices::{Notice, Severity};
 use super::settings::ThemeChoice;
-use super::{AppState, file_name, saving, time, tools, view};
+use super::{AppState, export, file_name, gpu, models, saving, time, tools, view};
 use crate::services::{MediaTask, Services};
 
 /// Applies one command, and notes what undo brings back.
@@ -33,7 +33,7 @@ fn dispatch(state: &mut AppState, services: &mut Services, command: AppCommand) 
         AppCommand::Pick(pick) => state.picking = Some(pick),
         AppCommand::OpenPaths(paths, target) => open_paths(services, paths, target),
         AppCommand::Create(edit) => edit_create(state, services, edit),
-        AppCommand::Export(edit) => edit_export(state, services, &edit),
+        AppCommand::Export(edit) => export::edit(state, services, &edit),
         AppCommand::Time(edit) => time::edit(state, edit),
         AppCommand::View(view) => state.view = *view,
         AppCommand::ViewOptions(options) => state.view.options = options,
@@ -46,7 +46,7 @@ fn dispatch(state: &mut AppState, services: &mut Services, command: AppCommand) 
             save_recent(state, services);
         }
         AppCommand::CloseShortcuts => state.shortcuts_open = false,
-        AppCommand::Shown(shown) => state.shown = shown,
+        AppCommand::Shown(shown) => gpu::on_shown(state, shown),
         AppCommand::Clicked(anchor) => tools::click(state, services, anchor),
         AppCommand::Measure(edit) => tools::edit_measures(state, services, edit),
         AppCommand::SaveSeries(id, path) => saving::save_series(state, services, id, path),
@@ -58,8 +58,8 @@ fn dispatch(state: &mut AppState, services: &mut Services, command: AppCommand) 
         AppCommand::Arrange(arrangement) => arrange(state, arrangement),
         AppCommand::Reveal(path) => reveal(state, Some(&path)),
         AppCommand::Lighten => view::lighten(&mut state.view.options),
-        AppCommand::Restart => saving::restart(state, services),
         AppCommand::Finder(edit) => edit_finder(state, services, edit),
+        AppCommand::Models(edit) => models::edit(state, services, edit),
         AppCommand::Quit(answer) => state.quit.answer(answer),
     }
 }
@@ -80,12 +80,13 @@ fn act_on_files(state: &mut AppState, services: &mut Services, action: Action) {
         Action::NewInput => new_input(state),
         Action::Open => state.picking = Some(Pick::Anything),
         Action::OpenFolder => state.picking = Some(Pick::Folder),
-        Action::Export => open_export(state),
+        Action::Export => export::open(state),
         Action::Screenshot => saving::open_shot(state),
         Action::Undo => History::undo(state),
         Action::Redo => History::redo(state),
-        Action::Quit => state.quit.ask(state.jobs.num_active() > 0),
+        Action::Quit => state.quit.ask(state.is_working()),
         Action::Generate => generate(state, services),
+        Action::FindMotion => find_motion(state, services),
         _ => {}
     }
 }
@@ -107,6 +108,7 @@ fn act_on_window(state: &mut AppState, services: &mut Services, action: Action) 
             state.settings.reduce_motion = !state.settings.reduce_motion;
             save_settings(state, services);
         }
+        Action::ShowModels => models::toggle(state, services),
         Action::ShowShortcuts => state.shortcuts_open = !state.shortcuts_open,
         _ => {}
     }
@@ -173,17 +175,6 @@ pub(super) fn choose_model(state: &mut AppState, services: &Services, folder: Op
     services.media.ask(MediaTask::Model(folder));
 }
 
-/// Opens the export dialog for the scene on screen.
-pub(super) fn open_export(state: &mut AppState) {
-    if state.scene.is_some() {
-        let folder = state.settings.export_folder.clone();
-        state.export = Some(ExportForm {
-            min_confidence: state.view.options.min_confidence,
-            ..ExportForm::new(state.clock.range(), folder)
-        });
-    }
-}
-
 /// Opens a scene file beside the one on screen; alone if there is none.
 pub(super) fn open_beside(state: &mut AppState, services: &Services, path: PathBuf) {
     if state.scene.is_none() {
@@ -204,11 +195,6 @@ pub(super) fn open_pair(
     submit(state, services, JobRequest::Open(first));
     let id = submit(state, services, JobRequest::Open(second));
     state.comparing = Comparing::Opening(id);
-}
-
-/// Hands an export to the engine.
-pub(super) fn start_export(state: &mut AppState, services: &Services, request: ExportRequest) {
-    submit(state, services, JobRequest::Export(request));
 }
 
 /// Divides the middle anew; a plot that is no longer there is closed.
@@ -241,10 +227,23 @@ fn set_theme(state: &mut AppState, services: &Services, theme: ThemeChoice) {
     save_settings(state, services);
 }
 
-fn submit(state: &mut AppState, services: &Services, request: JobRequest) -> JobId {
+pub(super) fn submit(state: &mut AppState, services: &Services, request: JobRequest) -> JobId {
     let id = services.engine.submit(request.clone());
     state.jobs.add(id, request);
     id
+}
+
+/// Finds what moves in the scene on screen, which then shows it.
+fn find_motion(state: &mut AppState, services: &Services) {
+    let Some(open) = &state.scene else {
+        return;
+    };
+    let request = JobRequest::FindMotion(MotionRequest {
+        scene: SceneSource::Open(Arc::clone(&open.scene)),
+        flow: None,
+        out: None,
+    });
+    submit(state, services, request);
 }
 
 fn generate(state: &mut AppState, services: &Services) {
@@ -283,6 +282,7 @@ fn edit_create(state: &mut AppState, services: &Services, edit: CreateEdit) {
         CreateEdit::Frames(frames) => create.set_num_frames(frames),
         CreateEdit::Steps(steps) => create.steps = steps.clamp(1, 200),
         CreateEdit::Guidance(guidance) => create.guidance = guidance.clamp(1.0, 20.0),
+        CreateEdit::Preset(preset) => create.set_preset(preset, &state.model.facts),
         CreateEdit::Seed(seed) => create.seed = seed,
         CreateEdit::RollSeed => create.seed = roll_seed(),
         CreateEdit::BundledModel => choose_model(state, services, None),
@@ -308,32 +308,6 @@ fn forget_unused_pictures(state: &mut AppState) {
             || create.video.as_deref() == Some(path)
             || create.placed.iter().any(|frame| frame.path == path)
     });
-}
-
-fn edit_export(state: &mut AppState, services: &Services, edit: &ExportEdit) {
-    let Some(form) = &mut state.export else {
-        return;
-    };
-    form.edit(edit, state.clock.num_frames());
-    match edit {
-        ExportEdit::Cancel => state.export = None,
-        ExportEdit::Start => {
-            let form = form.clone();
-            let request = state.scene.as_ref().and_then(|open| form.request(open));
-            if let Some(request) = request {
-                let known = state.lengths.known.filter(|_| form.in_metres);
-                state.export = None;
-                match known {
-                    Some(known) => {
-                        let task = MediaTask::Rescale(Box::new(request), known.metres());
-                        services.media.ask(task);
-                    }
-                    None => start_export(state, services, request),
-                }
-            }
-        }
-        _ => {}
-    }
 }
 
 fn edit_job(state: &mut AppState, services: &Services, job: JobId, edit: JobEdit) {

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use one4d_engine::pipeline::Preset;
 use one4d_engine::worker::{ExportFormat, JobId};
 
 pub use super::action::{Action, ActionSpec, Group};
@@ -11,6 +12,7 @@ use super::create::InputMode;
 use super::finder::FinderEdit;
 use super::markers::MarkerEdit;
 use super::measures::{Anchor, MeasureEdit};
+use super::models::ModelsEdit;
 use super::quit::QuitAnswer;
 use super::settings::ThemeChoice;
 use super::shot::ShotEdit;
@@ -33,6 +35,10 @@ pub enum Pick {
     Video,
     /// The folder of a model bundle.
     Model,
+    /// A folder to search for public models.
+    ModelFolder,
+    /// One4D adapters for the base of a catalogue entry.
+    Adapters(usize),
     /// Where to export to.
     ExportFolder,
     /// A second scene.
@@ -84,6 +90,8 @@ pub enum CreateEdit {
     Steps(usize),
     /// Guidance scale.
     Guidance(f64),
+    /// Where steps and guidance come from.
+    Preset(Preset),
     /// Seed of the noise.
     Seed(u64),
     /// Draws another seed.
@@ -107,6 +115,8 @@ pub enum ExportEdit {
     OnlyGood(bool),
     /// Least confidence, 0..1.
     MinConfidence(f32),
+    /// Only points that the view shows.
+    AsShown(bool),
     /// In metres, by the scale that was set from a known length.
     InMetres(bool),
     /// Where to write.
@@ -220,10 +230,10 @@ pub enum AppCommand {
     Reveal(PathBuf),
     /// Gives up what takes most of the graphics memory.
     Lighten,
-    /// Opens the studio anew as it is, and closes this one.
-    Restart,
     /// An edit of the command palette.
     Finder(FinderEdit),
+    /// An edit of the page of models.
+    Models(ModelsEdit),
     /// The answer to whether work under way may be stopped.
     Quit(QuitAnswer),
 }

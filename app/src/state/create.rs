@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use one4d_engine::pipeline::{Observed, ObservedFrame, Request};
+use one4d_engine::pipeline::{LoraChoice, Observed, ObservedFrame, Preset, Request};
 
 use super::model::ModelFacts;
 
@@ -63,6 +63,10 @@ pub struct CreateForm {
     pub steps: usize,
     /// Guidance scale, 1 = off.
     pub guidance: f64,
+    /// Where steps and guidance come from.
+    pub preset: Preset,
+    /// LoRA files beside the model's own, as a request brought them.
+    pub loras: Vec<LoraChoice>,
     /// Seed of the noise.
     pub seed: u64,
     /// Folder of the model bundle; `None` for the bundled one.
@@ -81,15 +85,27 @@ impl CreateForm {
             num_frames: model.num_frames,
             steps: model.steps,
             guidance: model.guidance,
+            preset: Preset::Standard,
+            loras: Vec::new(),
             seed: 1,
             model: None,
         }
     }
 
-    /// Takes over what another model does best.
+    /// Chooses where steps and guidance come from, and takes them from there. A model without a
+    /// fast preset stays with its own.
+    pub fn set_preset(&mut self, preset: Preset, model: &ModelFacts) {
+        self.preset = match (preset, model.fast) {
+            (Preset::Fast, Some(_)) => Preset::Fast,
+            _ => Preset::Standard,
+        };
+        (self.steps, self.guidance) = model.defaults(self.preset);
+    }
+
+    /// Takes over what another model does best. LoRA files were made for the model before.
     pub fn adopt(&mut self, model: &ModelFacts) {
-        self.steps = model.steps;
-        self.guidance = model.guidance;
+        self.loras.clear();
+        self.set_preset(Preset::Standard, model);
         self.set_num_frames(model.num_frames);
     }
 
@@ -185,6 +201,8 @@ impl CreateForm {
             frames: Some(self.num_frames),
             steps: Some(self.steps),
             guidance: Some(self.guidance),
+            preset: self.preset,
+            loras: self.loras.clone(),
             seed: self.seed,
             ..Request::default()
         })
@@ -222,6 +240,8 @@ impl CreateForm {
         self.num_frames = request.frames.unwrap_or(self.num_frames);
         self.steps = request.steps.unwrap_or(self.steps);
         self.guidance = request.guidance.unwrap_or(self.guidance);
+        self.preset = request.preset;
+        self.loras.clone_from(&request.loras);
         self.seed = request.seed;
         self.model.clone_from(&request.model);
     }
@@ -314,6 +334,28 @@ mod tests {
         assert_eq!(form.request().unwrap().observed, Observed::Nothing);
         form.prompt.clear();
         assert!(form.request().is_none());
+    }
+
+    #[test]
+    fn the_fast_preset_is_there_for_models_that_bring_it() {
+        let mut form = form();
+        let plain = ModelFacts::default();
+        form.set_preset(Preset::Fast, &plain);
+        assert_eq!((form.preset, form.steps), (Preset::Standard, plain.steps));
+        let distilled = ModelFacts {
+            fast: Some((4, 1.0)),
+            ..plain
+        };
+        form.set_preset(Preset::Fast, &distilled);
+        form.image = Some("a.png".into());
+        let request = form.request().unwrap();
+        assert_eq!((request.preset, request.steps), (Preset::Fast, Some(4)));
+        assert_eq!(request.guidance, Some(1.0));
+        form.set_preset(Preset::Standard, &distilled);
+        assert_eq!(
+            (form.steps, form.guidance),
+            (distilled.steps, distilled.guidance)
+        );
     }
 
     #[test]

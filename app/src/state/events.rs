@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use one4d_engine::scene::Scene4d;
-use one4d_engine::worker::{Event, JobId, JobRequest, Outcome, Output};
+use one4d_engine::worker::{Event, JobId, JobRequest, MotionRequest, Outcome, Output, SceneSource};
 
 use super::arrangement::Pane;
-use super::command::{AppCommand, ExportEdit, Pick, Target};
+use super::command::{Action, AppCommand, Pick, Target};
 use super::compare::{self, Comparing};
 use super::create::InputMode;
 use super::history::History;
@@ -17,12 +17,10 @@ use super::measures::{Measures, Plots, Tool};
 use super::media::Media;
 use super::notices::{Notice, Severity};
 use super::scene::OpenScene;
-use super::{AppState, apply, explain, file_name, session, tools, view};
+use super::{AppState, apply, explain, export, file_name, models, picked, session, tools, view};
 use crate::samples::SAMPLES;
-use crate::services::dialogs::Picked;
 use crate::services::kinds::Kind;
 use crate::services::{MediaResult, MediaTask, Services};
-use crate::viewport::GpuProblem;
 
 /// Takes everything that has come since the last frame.
 pub fn drain(state: &mut AppState, services: &mut Services) {
@@ -45,8 +43,9 @@ pub fn drain(state: &mut AppState, services: &mut Services) {
             }
         }
     }
+    models::drain(state, services);
     for picked in services.dialogs.drain() {
-        on_picked(state, services, picked);
+        picked::on_picked(state, services, picked);
     }
 }
 
@@ -67,9 +66,11 @@ fn show_scene(state: &mut AppState, services: &Services, job: JobId, scene: Arc<
     session::remember(state);
     let previous = state.scene.as_ref();
     let serial = previous.map_or(1, |open| open.serial + 1);
-    let refines =
-        previous.is_some_and(|open| open.job == job && open.scene.num_frames == scene.num_frames);
-    let path = path_of(state, job);
+    let completes = previous.filter(|open| is_motion_of(state, job, &open.scene));
+    let refines = completes.is_some()
+        || previous
+            .is_some_and(|open| open.job == job && open.scene.num_frames == scene.num_frames);
+    let path = completes.map_or_else(|| path_of(state, job), |open| open.path.clone());
     services
         .media
         .ask(MediaTask::Facts(serial, Arc::clone(&scene)));
@@ -118,6 +119,16 @@ fn path_of(state: &AppState, job: JobId) -> Option<PathBuf> {
         JobRequest::Open(path) => Some(path.clone()),
         _ => None,
     }
+}
+
+/// True if a job finds what moves in this very scene.
+fn is_motion_of(state: &AppState, job: JobId, scene: &Arc<Scene4d>) -> bool {
+    let request = state.jobs.card(job).map(|card| &card.request);
+    matches!(
+        request,
+        Some(JobRequest::FindMotion(MotionRequest { scene: SceneSource::Open(of), .. }))
+            if Arc::ptr_eq(of, scene)
+    )
 }
 
 /// Puts a scene beside the one on screen.
@@ -190,8 +201,17 @@ fn on_done(
             );
             state.notices.post(notice, state.now_secs);
         }
+        JobRequest::FindMotion(_) => {
+            let said = output.report["text"].as_str().unwrap_or_default();
+            let notice = Notice::new(Severity::Good, "Found what moves", said)
+                .with_remedy("Show it in colour", AppCommand::Act(Action::ColourMask));
+            state.notices.post(notice, state.now_secs);
+        }
         JobRequest::Train(_)
+        | JobRequest::Join(_)
         | JobRequest::EvalSynthetic(_)
+        | JobRequest::EvalBenchmark(_)
+        | JobRequest::CheckDataset(_)
         | JobRequest::Import { .. }
         | JobRequest::Inspect(_)
         | JobRequest::Render(_) => {}
@@ -265,7 +285,7 @@ fn on_media(state: &mut AppState, services: &mut Services, result: MediaResult) 
                 view::level(state, up);
             }
         }
-        MediaResult::Rescaled(request) => apply::start_export(state, services, *request),
+        MediaResult::Prepared(request) => export::start(state, services, *request),
         MediaResult::Written(path) => post_written(state, path),
         MediaResult::WriteFailed(path, reason) => {
             let title = format!("{} could not be saved", file_name(&path));
@@ -368,78 +388,5 @@ fn take_images(state: &mut AppState, services: &Services, images: Vec<PathBuf>, 
         let title = format!("{} images were left out", offered - placed);
         let notice = Notice::new(Severity::Warning, title, body);
         state.notices.post(notice, state.now_secs);
-    }
-}
-
-/// Tells what the graphics device reported, and what that means for the person's work.
-pub fn on_gpu_problem(state: &mut AppState, problem: GpuProblem) {
-    // A slow driver misses a resize of the window; the next picture asks again.
-    if matches!(&problem, GpuProblem::Refused(details) if details.contains("Surface::configure")) {
-        return;
-    }
-    let remedy = match problem {
-        GpuProblem::OutOfMemory(_) => Some(("Use less memory", AppCommand::Lighten)),
-        GpuProblem::Refused(_) => None,
-        GpuProblem::Lost(_) => Some(("Open anew", AppCommand::Restart)),
-    };
-    let (title, body, details) = match problem {
-        GpuProblem::OutOfMemory(details) => (
-            "The graphics memory is full",
-            "The scene is kept in main memory. Ghosts, still parts and surfaces take the most; \
-             other programs may use the graphics card too.",
-            details,
-        ),
-        GpuProblem::Refused(details) => (
-            "The graphics driver refused a command",
-            "The picture may be incomplete; your scene is not affected.",
-            details,
-        ),
-        GpuProblem::Lost(details) => (
-            "The graphics device is gone",
-            "The driver was reset or the device removed. Finished scenes, measures and the view \
-             are saved: a new window goes on where this one was.",
-            details,
-        ),
-    };
-    let notice = Notice::new(Severity::Error, title, body).with_details(details);
-    let notice = match remedy {
-        Some((label, command)) => notice.with_remedy(label, command),
-        None => notice,
-    };
-    state.notices.post(notice, state.now_secs);
-}
-
-fn on_picked(state: &mut AppState, services: &mut Services, picked: Picked) {
-    state.picking = None;
-    let Some(first) = picked.paths.first().cloned() else {
-        if picked.unseen {
-            let notice = Notice::new(
-                Severity::Warning,
-                "The system showed no file dialog",
-                "Install a desktop portal (xdg-desktop-portal) or zenity. Until then, drop files \
-                 on the window or copy a file's path and paste it here.",
-            );
-            state.notices.post(notice, state.now_secs);
-        }
-        return;
-    };
-    match picked.pick {
-        Pick::Anything | Pick::Folder => apply::open_paths(services, picked.paths, Target::ByKind),
-        Pick::Image => apply::open_paths(services, picked.paths, Target::Image),
-        Pick::Frames => apply::open_paths(services, picked.paths, Target::Frames),
-        Pick::Video => apply::open_paths(services, picked.paths, Target::Video),
-        Pick::Model => apply::choose_model(state, services, Some(first)),
-        Pick::Compare => apply::open_beside(state, services, first),
-        Pick::Series(id) => apply::apply(state, services, AppCommand::SaveSeries(id, first)),
-        Pick::Screenshot => apply::apply(state, services, AppCommand::SaveShot(first)),
-        Pick::ExportFolder => {
-            state.settings.export_folder = Some(first.clone());
-            apply::save_settings(state, services);
-            if state.export.is_none() {
-                apply::open_export(state);
-            }
-            let edit = ExportEdit::Folder(first);
-            apply::apply(state, services, AppCommand::Export(edit));
-        }
     }
 }

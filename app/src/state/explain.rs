@@ -102,8 +102,11 @@ fn doing(request: &JobRequest) -> &'static str {
         JobRequest::Open(_) => "Opening the scene",
         JobRequest::Import { .. } => "Importing",
         JobRequest::Export(_) => "Exporting",
+        JobRequest::FindMotion(_) => "Finding what moves",
+        JobRequest::Join(_) => "Joining scenes",
         JobRequest::Train(_) => "Training",
-        JobRequest::EvalSynthetic(_) => "Evaluating",
+        JobRequest::EvalSynthetic(_) | JobRequest::EvalBenchmark(_) => "Evaluating",
+        JobRequest::CheckDataset(_) => "Checking the data set",
         JobRequest::Inspect(_) => "Inspecting the file",
         JobRequest::Render(_) => "Rendering scenes",
     }

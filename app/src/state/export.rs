@@ -3,10 +3,91 @@
 use std::path::PathBuf;
 
 use one4d_engine::scene::{Scene4d, validity};
-use one4d_engine::worker::{ExportFormat, ExportRequest};
+use one4d_engine::worker::{ExportFormat, ExportRequest, JobRequest};
 
 use super::command::ExportEdit;
 use super::scene::OpenScene;
+use super::{AppState, apply};
+use crate::services::{MediaTask, Preparation, Services};
+use crate::viewport::filter::PointFilter;
+use crate::viewport::{MaskMode, ViewOptions};
+
+/// Opens the dialog for the scene on screen, set up as the view shows it.
+pub(super) fn open(state: &mut AppState) {
+    if state.scene.is_some() {
+        let options = &state.view.options;
+        let folder = state.settings.export_folder.clone();
+        let usual = PointFilter::of(&ViewOptions::default());
+        state.export = Some(ExportForm {
+            min_confidence: options.min_confidence,
+            as_shown: PointFilter::of(options) != usual,
+            ..ExportForm::new(state.clock.range(), folder)
+        });
+    }
+}
+
+/// Applies an edit of the dialog.
+pub(super) fn edit(state: &mut AppState, services: &Services, edit: &ExportEdit) {
+    let Some(form) = &mut state.export else {
+        return;
+    };
+    form.edit(edit, state.clock.num_frames());
+    match edit {
+        ExportEdit::Cancel => state.export = None,
+        ExportEdit::Start => {
+            let form = form.clone();
+            let request = state.scene.as_ref().and_then(|open| form.request(open));
+            if let Some(request) = request {
+                state.export = None;
+                hand_over(state, services, &form, request);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Hands an export to the engine, at once or after its scene has been made what it shall be.
+fn hand_over(state: &mut AppState, services: &Services, form: &ExportForm, request: ExportRequest) {
+    let known = state.lengths.known.filter(|_| form.in_metres);
+    let preparation = Preparation {
+        filter: form.as_shown.then(|| PointFilter::of(&state.view.options)),
+        metres: known.map(|known| known.metres()),
+    };
+    if preparation == Preparation::default() {
+        start(state, services, request);
+    } else {
+        let task = MediaTask::Prepare(Box::new(request), preparation);
+        services.media.ask(task);
+    }
+}
+
+/// Hands an export to the engine.
+pub(super) fn start(state: &mut AppState, services: &Services, request: ExportRequest) {
+    apply::submit(state, services, JobRequest::Export(request));
+}
+
+/// What a view hides, a few words each.
+pub fn words_of_filter(options: &ViewOptions) -> Vec<String> {
+    let mut words = Vec::new();
+    if let Some(edge) = options.edge_threshold {
+        words.push(format!("flying pixels from {:.0} %", edge * 100.0));
+    }
+    if options.min_confidence > 0.0 {
+        words.push(format!("confidence below {:.2}", options.min_confidence));
+    }
+    match options.mask {
+        MaskMode::OnlyMoving => words.push("what stands still".to_owned()),
+        MaskMode::OnlyStill => words.push("what moves".to_owned()),
+        MaskMode::Off | MaskMode::Tint => {}
+    }
+    if options.clip_box.is_some() {
+        words.push("what lies outside the clip box".to_owned());
+    }
+    if options.required_valid & !validity::FINITE != 0 {
+        words.push("marked points".to_owned());
+    }
+    words
+}
 
 /// The formats, in the order in which the dialog lists them.
 pub const FORMATS: [ExportFormat; 4] = [
@@ -31,6 +112,8 @@ pub struct ExportForm {
     pub only_good: bool,
     /// Least confidence, 0..1.
     pub min_confidence: f32,
+    /// Only points that the view shows.
+    pub as_shown: bool,
     /// In metres, where a scale was set from a known length.
     pub in_metres: bool,
     /// Where to write; `None` until chosen.
@@ -47,6 +130,7 @@ impl ExportForm {
             stride: 1,
             only_good: true,
             min_confidence: 0.0,
+            as_shown: false,
             in_metres: true,
             folder,
         }
@@ -71,6 +155,7 @@ impl ExportForm {
             ExportEdit::Stride(stride) => self.stride = stride.clamp(1, 16),
             ExportEdit::OnlyGood(only_good) => self.only_good = only_good,
             ExportEdit::MinConfidence(least) => self.min_confidence = least.clamp(0.0, 1.0),
+            ExportEdit::AsShown(as_shown) => self.as_shown = as_shown,
             ExportEdit::InMetres(in_metres) => self.in_metres = in_metres,
             ExportEdit::Start | ExportEdit::Cancel => {}
         }
@@ -162,6 +247,26 @@ mod tests {
         assert_eq!(form.missing(), None);
         form.edit(&ExportEdit::Toggle(ExportFormat::GlbAnimated), 17);
         assert_eq!(form.missing(), Some("Choose at least one format"));
+    }
+
+    #[test]
+    fn what_a_view_hides_is_named() {
+        let options = ViewOptions {
+            edge_threshold: None,
+            required_valid: validity::FINITE,
+            ..ViewOptions::default()
+        };
+        assert!(words_of_filter(&options).is_empty());
+        let all = ViewOptions {
+            min_confidence: 0.3,
+            mask: MaskMode::OnlyMoving,
+            ..ViewOptions::default()
+        };
+        let words = words_of_filter(&all).join(", ");
+        assert!(
+            words.starts_with("flying pixels from 10 %, confidence below 0.30"),
+            "{words}"
+        );
     }
 
     #[test]

@@ -332,8 +332,11 @@ fn title(request: &JobRequest) -> String {
             let plural = if frames == 1 { "frame" } else { "frames" };
             format!("Export {frames} {plural}")
         }
+        JobRequest::FindMotion(_) => "Find what moves".to_owned(),
+        JobRequest::Join(join) => format!("Join {} scenes", join.windows.len()),
         JobRequest::Train(_) => "Training".to_owned(),
-        JobRequest::EvalSynthetic(_) => "Evaluation".to_owned(),
+        JobRequest::EvalSynthetic(_) | JobRequest::EvalBenchmark(_) => "Evaluation".to_owned(),
+        JobRequest::CheckDataset(check) => format!("Check {}", check.set.name()),
         JobRequest::Inspect(path) => format!("Inspect {}", super::file_name(path)),
         JobRequest::Render(render) => format!("Render {} clips", render.clips),
     }

@@ -13,6 +13,7 @@ pub mod events;
 pub mod explain;
 pub mod export;
 pub mod finder;
+pub mod gpu;
 pub mod history;
 pub mod jobs;
 pub mod layout;
@@ -20,7 +21,9 @@ pub mod markers;
 pub mod measures;
 pub mod media;
 pub mod model;
+pub mod models;
 pub mod notices;
+pub mod picked;
 pub mod quit;
 pub mod recent;
 mod saving;
@@ -102,6 +105,8 @@ pub struct AppState {
     pub media: media::MediaState,
     /// The chosen model.
     pub model: model::ModelState,
+    /// The page of public models.
+    pub models: models::ModelsState,
     /// Pictures of the bundled samples, as far as they are read.
     pub samples: Vec<Option<Arc<ColorImage>>>,
     /// The file dialog that is open.
@@ -162,6 +167,7 @@ impl AppState {
             export: None,
             media: media::MediaState::default(),
             model,
+            models: models::ModelsState::default(),
             samples: vec![None; SAMPLES.len()],
             picking: None,
             shortcuts_open: false,
@@ -176,6 +182,11 @@ impl AppState {
         self.scene.is_none() && self.jobs.cards().is_empty() && self.create.is_untouched()
     }
 
+    /// True while something runs or waits that closing would stop.
+    pub fn is_working(&self) -> bool {
+        self.jobs.num_active() > 0 || self.models.is_busy()
+    }
+
     /// The frame on screen.
     pub fn frame(&self) -> usize {
         self.clock.frame(self.now_secs)
@@ -187,6 +198,7 @@ impl AppState {
             || self.shortcuts_open
             || self.shot.is_some()
             || self.finder.is_some()
+            || self.models.sheet.is_some()
             || self.quit.is_asking()
     }
 }

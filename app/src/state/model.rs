@@ -1,8 +1,12 @@
 //! What the studio knows about the chosen model.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
-use one4d_engine::pipeline::BundleManifest;
+use one4d_engine::pipeline::{BundleManifest, Preset};
+use one4d_engine::plan::{self, Machine, ModelParts, Plan, RunShape};
+
+use super::create::{CreateForm, InputMode};
 
 /// The figures of a model that the window needs.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +27,8 @@ pub struct ModelFacts {
     pub steps: usize,
     /// Default guidance scale.
     pub guidance: f64,
+    /// Steps and guidance of the preset "fast", for models that have one.
+    pub fast: Option<(usize, f64)>,
     /// Steps of training behind the weights.
     pub trained_steps: u64,
 }
@@ -39,6 +45,7 @@ impl Default for ModelFacts {
             num_frames: 17,
             steps: 20,
             guidance: 3.5,
+            fast: None,
             trained_steps: 0,
         }
     }
@@ -55,7 +62,22 @@ impl From<&BundleManifest> for ModelFacts {
             num_frames: manifest.frames.max(1),
             steps: manifest.sampling.steps.max(1),
             guidance: manifest.sampling.guidance,
+            fast: manifest
+                .fast
+                .as_ref()
+                .map(|fast| (fast.sampling.steps.max(1), fast.sampling.guidance)),
             trained_steps: manifest.trained_steps,
+        }
+    }
+}
+
+impl ModelFacts {
+    /// Steps and guidance of a preset; a model without the fast one has its own.
+    pub fn defaults(&self, preset: Preset) -> (usize, f64) {
+        let own = (self.steps, self.guidance);
+        match preset {
+            Preset::Standard => own,
+            Preset::Fast => self.fast.unwrap_or(own),
         }
     }
 }
@@ -69,4 +91,38 @@ pub struct ModelState {
     pub folder: Option<PathBuf>,
     /// Why the model cannot be used, if so.
     pub problem: Option<String>,
+    /// What plans a run of it, once its files were looked at.
+    pub planner: Option<Arc<Planner>>,
+}
+
+/// Sizes of a model and of this machine, as they were when the model was chosen.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Planner {
+    /// The model's parts.
+    pub parts: ModelParts,
+    /// This machine.
+    pub machine: Machine,
+}
+
+impl Planner {
+    /// The plan of what the form asks for: memory and time before the run.
+    pub fn plan(&self, facts: &ModelFacts, form: &CreateForm) -> Plan {
+        let run = RunShape {
+            frames: form.num_frames,
+            height: facts.height,
+            width: facts.width,
+            steps: form.steps,
+            guided: form.guidance != 1.0,
+            has_image: form.mode != InputMode::Text,
+        };
+        plan::choose(&self.parts, &run, &self.machine, None)
+    }
+}
+
+impl ModelState {
+    /// The plan of what the form asks for, where the model's files could be looked at.
+    pub fn plan(&self, form: &CreateForm) -> Option<Plan> {
+        let planner = self.planner.as_ref();
+        planner.map(|planner| planner.plan(&self.facts, form))
+    }
 }

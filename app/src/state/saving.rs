@@ -1,15 +1,13 @@
-//! What leaves the studio on a person's wish: pictures of the view, tables, the session for a new
-//! window.
+//! What leaves the studio on a person's wish: pictures of the view and tables.
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::AppState;
 use super::notices::{Notice, Severity};
-use super::quit::Quit;
 use super::settings::ThemeChoice;
 use super::shot::{ShotEdit, ShotForm};
-use super::{AppState, session};
-use crate::services::{MediaTask, Services, ShotJob, store};
+use crate::services::{MediaTask, Services, ShotJob};
 use crate::viewport::headless::Look;
 use crate::viewport::{Background, Palette};
 
@@ -48,12 +46,13 @@ pub(super) fn save_shot(state: &mut AppState, services: &Services, path: PathBuf
                 ThemeChoice::Light => Palette::LIGHT,
                 ThemeChoice::Dark | ThemeChoice::System => Palette::DARK,
             },
+            up: state.view.goal().up,
         },
         size_px: form.picture_px(),
         path: ending_in(path, "png"),
     };
-    let wake = Arc::clone(&services.wake);
-    if let Err(reason) = services.shots.start(job, move || wake()) {
+    let wake = services.wake.clone();
+    if let Err(reason) = services.shots.start(job, move || wake.call()) {
         let notice = Notice::new(Severity::Error, "The picture could not be taken", reason);
         state.notices.post(notice, state.now_secs);
     }
@@ -76,22 +75,5 @@ fn ending_in(path: PathBuf, ending: &str) -> PathBuf {
         path
     } else {
         path.with_extension(ending)
-    }
-}
-
-/// Opens the studio anew, which finds everything as it is here, and closes this one.
-pub(super) fn restart(state: &mut AppState, services: &Services) {
-    session::remember(state);
-    let saved = store::write_json(&services.store.session_file(), &state.session);
-    let started = saved
-        .and_then(|()| std::env::current_exe())
-        .and_then(|program| std::process::Command::new(program).spawn());
-    match started {
-        Ok(_) => state.quit = Quit::Leave,
-        Err(error) => {
-            let title = "The studio could not be opened anew";
-            let notice = Notice::new(Severity::Error, title, error.to_string());
-            state.notices.post(notice, state.now_secs);
-        }
     }
 }

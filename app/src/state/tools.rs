@@ -36,6 +36,7 @@ pub(super) fn act(state: &mut AppState, action: Action) {
         }
         Action::CompareEnd => compare::edit(state, CompareEdit::Close),
         Action::FindAction => state.finder = Some(Finder::default()),
+        Action::Dismiss if state.models.open => state.models.open = false,
         Action::Dismiss => dismiss(state),
         _ => {}
     }

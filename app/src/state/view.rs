@@ -41,6 +41,10 @@ pub struct Shown {
     pub hidden_share: Option<f32>,
     /// Size of the picture, pixels.
     pub size_px: [u32; 2],
+    /// Frames that the graphics memory has room for, once it has refused one more.
+    pub frames_that_fit: Option<usize>,
+    /// The frame asked for is still on its way.
+    pub is_loading: bool,
 }
 
 /// Levels the view to the ground that was found in the scene.

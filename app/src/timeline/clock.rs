@@ -3,37 +3,7 @@
 //! The frame on screen is computed from the moment playback began, so a slow window skips frames
 //! and never falls behind. Time is handed in, which is how the tests do without a window.
 
-/// What happens at the end of the range.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LoopMode {
-    /// Stop on the last frame.
-    Once,
-    /// Start over.
-    #[default]
-    Loop,
-    /// Turn around.
-    PingPong,
-}
-
-impl LoopMode {
-    /// The next mode, in the order in which the button offers them.
-    pub fn next(self) -> Self {
-        match self {
-            Self::Once => Self::Loop,
-            Self::Loop => Self::PingPong,
-            Self::PingPong => Self::Once,
-        }
-    }
-
-    /// For people: "Loop".
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Once => "Play once",
-            Self::Loop => "Loop",
-            Self::PingPong => "Back and forth",
-        }
-    }
-}
+use super::loop_mode::LoopMode;
 
 /// Speeds that the studio offers, as multiples of the scene's own.
 pub const SPEEDS: [f64; 6] = [0.1, 0.25, 0.5, 1.0, 2.0, 4.0];
@@ -142,7 +112,7 @@ impl Clock {
             State::Paused { frame } => frame,
             State::Playing { .. } => {
                 let position = self.position(now_secs).floor() as usize;
-                let index = self.fold(position);
+                let index = self.mode.fold(position, self.length());
                 if self.backwards {
                     self.range.1 - index
                 } else {
@@ -208,6 +178,17 @@ impl Clock {
         self.state = State::Paused {
             frame: self.frame(now_secs),
         };
+    }
+
+    /// Lets the time since `before_secs` count for nothing: the frame of then goes on showing, from
+    /// its beginning, as while it is still on its way.
+    pub fn wait(&mut self, before_secs: f64, now_secs: f64) {
+        if self.is_playing(before_secs) {
+            self.state = State::Playing {
+                since_secs: now_secs,
+                position: self.position(before_secs).floor(),
+            };
+        }
     }
 
     /// Shows a frame and stays there.
@@ -293,20 +274,6 @@ impl Clock {
     fn has_ended(&self, now_secs: f64) -> bool {
         self.mode == LoopMode::Once && self.position(now_secs) >= self.length() as f64 - 1.0
     }
-
-    /// Index inside the range for the `position`-th frame of playback.
-    fn fold(&self, position: usize) -> usize {
-        let length = self.length();
-        match self.mode {
-            LoopMode::Once => position.min(length - 1),
-            LoopMode::Loop => position % length,
-            LoopMode::PingPong => {
-                let cycle = (2 * length).saturating_sub(2).max(1);
-                let phase = position % cycle;
-                if phase < length { phase } else { cycle - phase }
-            }
-        }
-    }
 }
 
 #[cfg(test)]
@@ -360,6 +327,26 @@ mod tests {
     fn a_long_pause_of_the_window_skips_frames_and_loses_no_time() {
         let clock = playing(LoopMode::Loop);
         assert_eq!(clock.frame(1000.15), (10001) % 4);
+    }
+
+    #[test]
+    fn a_frame_that_is_waited_for_is_not_skipped() {
+        let mut clock = playing(LoopMode::Loop);
+        for i in 0..50 {
+            let before = 0.15 + 0.03 * f64::from(i);
+            clock.wait(before, before + 0.03);
+            assert_eq!(clock.frame(before + 0.03), 1);
+        }
+        assert_eq!(
+            clock.frame(1.65 + 0.09),
+            1,
+            "it shows for as long as any other"
+        );
+        assert_eq!(clock.frame(1.65 + 0.11), 2);
+        clock.pause(2.0);
+        let paused = clock.clone();
+        clock.wait(2.0, 9.0);
+        assert_eq!(clock, paused);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The timeline: transport, and the scene's frames as a strip of pictures that is scrubbed.
 
 mod clock;
+mod loop_mode;
 mod markers;
 mod ruler;
 mod strip;
@@ -8,7 +9,8 @@ mod transport;
 
 use egui::{Margin, Ui};
 
-pub use clock::{Clock, LoopMode, SPEEDS};
+pub use clock::{Clock, SPEEDS};
+pub use loop_mode::LoopMode;
 pub use ruler::Scale;
 
 use crate::panels::Panel;

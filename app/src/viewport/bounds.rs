@@ -44,6 +44,15 @@ impl SceneBounds {
         }
     }
 
+    /// Height above the world's origin, along `up`, below which next to nothing of a scene lies.
+    pub fn floor_along(scene: &Scene4d, up: DVec3) -> f64 {
+        let last = scene.num_frames - 1;
+        let mut frames = vec![0, last / 2, last];
+        frames.dedup();
+        let points = frames.iter().flat_map(|&t| sample(scene, t));
+        quantile(points.map(|p| p.dot(up)).collect(), 0.02).unwrap_or(0.0)
+    }
+
     /// A near plane that clips nothing one would look at.
     pub fn near(&self) -> f64 {
         self.depth * 2e-3

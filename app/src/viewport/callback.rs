@@ -2,24 +2,25 @@
 //! callback that draws into own targets and composites them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use egui_wgpu::{CallbackResources, CallbackTrait, RenderState, ScreenDescriptor};
+use glam::DVec3;
+use one4d_engine::scene::Scene4d;
 
 use super::bounds::SceneBounds;
 use super::eye::Eye;
 use super::headless::words_of;
 use super::options::{Overlay, Palette, ViewOptions};
+use super::pace::{Detail, Pace};
 use super::passes::composite::{CompositeData, CompositePass};
-use super::picking::Pick;
+use super::picking::{Pick, PickWindow};
 use super::renderer::{Picture, PictureEye, Renderer};
 use super::scene_lines::{self, LineInput};
 use super::shown::{Motion, ShownFrame};
+use super::stopwatch::Stopwatch;
 use super::upload::{DEFAULT_BUDGET_BYTES, Uploads};
 use super::view::View;
-
-/// Pixels around the pointer in which a point is picked.
-const PICK_REACH_PX: u32 = 4;
 
 /// One view's targets and what they hold.
 struct ViewSlot {
@@ -27,12 +28,16 @@ struct ViewSlot {
     composite: CompositeData,
     drawn: Option<PictureKey>,
     motion: Option<Motion>,
+    stopwatch: Option<Stopwatch>,
 }
 
 /// What a view showed last, and what was picked on it.
 #[derive(Default)]
 pub(super) struct ViewMemory {
     pub(super) shown: Option<ShownFrame>,
+    pub(super) pace: Pace,
+    /// The scene, up and height of the floor that was looked for last.
+    floor: Option<(Weak<Scene4d>, DVec3, f64)>,
     pick: Option<PendingPick>,
 }
 
@@ -42,9 +47,8 @@ struct PendingPick {
     shown: ShownFrame,
     eye: Eye,
     near: f64,
-    /// First column and row of the window that was copied, and the pointer.
-    window: ([u32; 2], [u32; 2]),
-    pointer_px: [u32; 2],
+    /// The part of the picture that was copied.
+    window: PickWindow,
 }
 
 /// Everything the viewport keeps beside the window's renderer.
@@ -86,9 +90,49 @@ impl ViewportResources {
         })
     }
 
+    /// Height along `up` of the floor under what a view shows, above the world's origin.
+    pub(super) fn floor_height(&mut self, view_id: egui::Id, up: DVec3, floor_y: f64) -> f64 {
+        let Some(memory) = self.memory.get_mut(&view_id) else {
+            return -floor_y;
+        };
+        let scene = match &memory.shown {
+            Some(shown) if up != DVec3::NEG_Y => &shown.scene,
+            _ => return -floor_y,
+        };
+        match &memory.floor {
+            Some((of, along, height)) if *along == up && of.as_ptr() == Arc::as_ptr(scene) => {
+                *height
+            }
+            _ => {
+                let height = SceneBounds::floor_along(scene, up);
+                memory.floor = Some((Arc::downgrade(scene), up, height));
+                height
+            }
+        }
+    }
+
     /// What a view showed last.
     pub(super) fn shown(&self, view_id: egui::Id) -> Option<ShownFrame> {
         self.memory.get(&view_id)?.shown.clone()
+    }
+
+    /// Takes what the last measured picture of a view took.
+    pub(super) fn measure(&mut self, view_id: egui::Id) {
+        let stopwatch = self
+            .slots
+            .get_mut(&view_id)
+            .and_then(|s| s.stopwatch.as_mut());
+        let measured = stopwatch.and_then(Stopwatch::take);
+        if let (Some((detail, secs)), Some(memory)) = (measured, self.memory.get_mut(&view_id)) {
+            memory.pace.measured(detail, secs);
+        }
+    }
+
+    /// Bytes of the device's memory that frames and views take, and those that frames may take.
+    pub(super) fn memory_bytes(&self) -> [u64; 2] {
+        let [frames, budget] = self.uploads.memory_bytes();
+        let views: u64 = self.slots.values().map(|slot| slot.view.bytes()).sum();
+        [frames + views, budget]
     }
 
     /// The size nearest to the wanted one that the device can draw.
@@ -98,9 +142,9 @@ impl ViewportResources {
 
     fn record(
         &mut self,
-        device: &wgpu::Device,
+        (device, queue): (&wgpu::Device, &wgpu::Queue),
         callback: &ViewportCallback,
-    ) -> Option<wgpu::CommandBuffer> {
+    ) -> Vec<wgpu::CommandBuffer> {
         let key = callback.key();
         let slot = self.slots.entry(callback.view_id);
         let fresh = |renderer: &Renderer, composite: &CompositePass| {
@@ -110,6 +154,7 @@ impl ViewportResources {
                 view,
                 drawn: None,
                 motion: None,
+                stopwatch: Stopwatch::new(device, queue),
             }
         };
         let slot = slot.or_insert_with(|| fresh(&self.renderer, &self.composite));
@@ -117,8 +162,9 @@ impl ViewportResources {
             *slot = fresh(&self.renderer, &self.composite);
         }
         if slot.drawn.as_ref() == Some(&key) {
-            return None;
+            return Vec::new();
         }
+        let options = key.options;
         slot.drawn = Some(key);
         let mut segments = scene_lines::segments(&callback.line_input());
         if let Some(shown) = &callback.shown {
@@ -134,18 +180,22 @@ impl ViewportResources {
         let frames = callback
             .shown
             .as_ref()
-            .map_or(Vec::new(), ShownFrame::drawn);
+            .map_or(Vec::new(), |shown| shown.drawn(callback.detail.thinning));
         let stats = callback.shown.as_ref().map(|s| s.stats.ranges);
         let picture = Picture {
             eye: callback.eye,
-            options: &callback.options,
+            options: &options,
             palette: &callback.palette,
             ranges: &stats.unwrap_or_default(),
             frames: &frames,
             segments: &segments,
             image_plane: callback.image_plane(),
         };
-        Some(self.renderer.record(&mut slot.view, &picture))
+        let commands = self.renderer.record(&mut slot.view, &picture);
+        match &mut slot.stopwatch {
+            Some(stopwatch) => stopwatch.around(device, commands, callback.detail),
+            None => vec![commands],
+        }
     }
 
     /// Copies the ids around the pointer out of a view, to be looked at when they arrive.
@@ -164,19 +214,19 @@ impl ViewportResources {
             return;
         };
         let size = slot.view.size_px;
-        let first = [0, 1].map(|i| pointer_px[i].min(size[i] - 1).saturating_sub(PICK_REACH_PX));
-        let count = [0, 1].map(|i| (2 * PICK_REACH_PX + 1).min(size[i] - first[i]));
-        let row_bytes = u64::from(count[0]) * 8;
+        let window = PickWindow::around(pointer_px, size);
+        let row_bytes = u64::from(window.count[0]) * 8;
         let device = &render_state.device;
         let staging = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("ViewportResources::pick"),
-            size: row_bytes * u64::from(count[1]),
+            size: row_bytes * u64::from(window.count[1]),
             usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
         let mut encoder = device.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-        for row in 0..count[1] {
-            let at = u64::from(first[1] + row) * u64::from(size[0]) + u64::from(first[0]);
+        for row in 0..window.count[1] {
+            let [column, first_row] = window.first.map(u64::from);
+            let at = (first_row + u64::from(row)) * u64::from(size[0]) + column;
             let to = u64::from(row) * row_bytes;
             encoder.copy_buffer_to_buffer(&slot.view.visibility, at * 8, &staging, to, row_bytes);
         }
@@ -194,8 +244,7 @@ impl ViewportResources {
             shown,
             eye: drawn.eye.eye,
             near,
-            window: (first, count),
-            pointer_px,
+            window,
         });
     }
 
@@ -217,37 +266,22 @@ impl ViewportResources {
             return None;
         }
         let bytes = pending.staging.slice(..).get_mapped_range().ok()?.to_vec();
-        nearest_point(&words_of(&bytes), &pending).map(|pick| (pick, pending.shown))
+        picked_point(&words_of(&bytes), &pending).map(|pick| (pick, pending.shown))
     }
 }
 
-/// The drawn pixel nearest to the pointer.
-fn nearest_point(words: &[u64], pending: &PendingPick) -> Option<Pick> {
-    let (first, count) = pending.window;
-    let away = |i: usize| {
-        let at = [
-            first[0] + i as u32 % count[0],
-            first[1] + i as u32 / count[0],
-        ];
-        let [x, y] = [0, 1].map(|axis| at[axis].abs_diff(pending.pointer_px[axis]));
-        x * x + y * y
-    };
-    let (_, word) = words
-        .iter()
-        .enumerate()
-        .filter(|(_, word)| **word != 0)
-        .min_by_key(|(i, _)| away(*i))?;
+/// The point that the words around the pointer stand for.
+fn picked_point(words: &[u64], pending: &PendingPick) -> Option<Pick> {
+    let word = pending.window.choose(words)?;
     let frame = &pending.shown.frame.gpu;
-    let id = frame.id_layout().unpack(*word as u32);
+    let id = frame.id_layout().unpack(word as u32);
     let width = frame.grid[0] as usize;
     let (frame_idx, pixel) = pending.shown.source(id)?;
     Some(Pick {
         frame_idx,
         column: pixel % width,
         row: pixel / width,
-        distance: pending
-            .eye
-            .distance_of((*word >> 32) as u32, pending.near)?,
+        distance: pending.eye.distance_of((word >> 32) as u32, pending.near)?,
     })
 }
 
@@ -258,6 +292,7 @@ struct PictureKey {
     options: ViewOptions,
     palette: Palette,
     frames: Vec<(u64, f32)>,
+    thinning: u32,
     frame_idx: usize,
     through_camera: bool,
 }
@@ -268,6 +303,7 @@ pub(super) struct ViewportCallback {
     pub(super) size_px: [u32; 2],
     pub(super) eye: PictureEye,
     pub(super) options: ViewOptions,
+    pub(super) detail: Detail,
     pub(super) palette: Palette,
     pub(super) bounds: SceneBounds,
     pub(super) shown: Option<ShownFrame>,
@@ -278,8 +314,12 @@ impl ViewportCallback {
     fn key(&self) -> PictureKey {
         PictureKey {
             eye: self.eye,
-            options: self.options,
+            options: ViewOptions {
+                eye_dome: self.options.eye_dome.filter(|_| self.detail.is_lit),
+                ..self.options
+            },
             palette: self.palette,
+            thinning: self.detail.thinning,
             frames: self.shown.as_ref().map_or(Vec::new(), ShownFrame::serials),
             frame_idx: self.shown.as_ref().map_or(0, |s| s.frame_idx),
             through_camera: self.through_camera,
@@ -311,16 +351,14 @@ impl CallbackTrait for ViewportCallback {
     fn prepare(
         &self,
         device: &wgpu::Device,
-        _queue: &wgpu::Queue,
+        queue: &wgpu::Queue,
         _screen: &ScreenDescriptor,
         _encoder: &mut wgpu::CommandEncoder,
         resources: &mut CallbackResources,
     ) -> Vec<wgpu::CommandBuffer> {
         resources
             .get_mut::<ViewportResources>()
-            .and_then(|r| r.record(device, self))
-            .into_iter()
-            .collect()
+            .map_or(Vec::new(), |r| r.record((device, queue), self))
     }
 
     fn paint(

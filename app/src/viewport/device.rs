@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use crossbeam_channel::{Receiver, bounded};
 use egui_wgpu::{WgpuSetup, WgpuSetupCreateNew};
 
 use super::passes::points::RasterPath;
@@ -20,6 +21,51 @@ pub enum GpuProblem {
     Refused(String),
     /// The device is gone: driver reset, unplugged or crashed. Nothing more can be drawn with it.
     Lost(String),
+}
+
+/// Keeps an eye on a window's device.
+pub struct GpuWatch {
+    device: Option<wgpu::Device>,
+    problems: Receiver<GpuProblem>,
+    lost: Arc<AtomicBool>,
+}
+
+impl GpuWatch {
+    /// Watches a device, if there is one; `wake` is called after each of its problems, on any thread.
+    pub fn over(
+        device: Option<&wgpu::Device>,
+        wake: impl Fn() + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let (report, problems) = bounded(16);
+        let lost = Arc::new(AtomicBool::new(false));
+        let is_lost = Arc::clone(&lost);
+        if let Some(device) = device {
+            report_problems(device, move |problem| {
+                tracing::error!(?problem, "graphics device");
+                if matches!(problem, GpuProblem::Lost(_)) {
+                    is_lost.store(true, Ordering::Release);
+                }
+                // A flood says nothing that the first of it did not.
+                let _ = report.try_send(problem);
+                wake();
+            });
+        }
+        Self {
+            device: device.cloned(),
+            problems,
+            lost,
+        }
+    }
+
+    /// Problems since the last call.
+    pub fn problems(&self) -> Vec<GpuProblem> {
+        self.problems.try_iter().collect()
+    }
+
+    /// Whether the device is gone. Asks it too, as one that was destroyed does not say so by itself.
+    pub fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire) || self.device.as_ref().is_some_and(is_lost)
+    }
 }
 
 /// Device descriptor with the adapter's own limits and all wanted features that it has.
@@ -55,11 +101,7 @@ pub fn report_problems(
             _ => GpuProblem::Refused(error.to_string()),
         });
     }));
-    device.set_device_lost_callback(move |reason, message| {
-        if reason != wgpu::DeviceLostReason::Destroyed {
-            report_loss(GpuProblem::Lost(message));
-        }
-    });
+    device.set_device_lost_callback(move |_, message| report_loss(GpuProblem::Lost(message)));
 }
 
 /// Whether a device is gone. Its commands fail without a word then; only a map says so.

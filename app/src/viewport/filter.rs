@@ -63,16 +63,23 @@ impl PointFilter {
         }
     }
 
-    /// Share of a frame's finite points that the filter hides, 0..1; 0 for a frame without points.
-    pub fn hidden_share(&self, frame: &FrameData) -> f32 {
+    /// `[H, W]`: whether the filter lets a pixel's point through.
+    pub fn kept(&self, frame: &FrameData) -> Vec<bool> {
         let mut uniforms = PointUniforms::zeroed();
         uniforms.max_hash = u32::MAX;
         self.write(&mut uniforms, &frame.quantiser, frame.attributes.is_some());
+        (0..frame.positions.len())
+            .map(|pixel| raster::is_kept(frame, pixel, &uniforms))
+            .collect()
+    }
+
+    /// Share of a frame's finite points that the filter hides, 0..1; 0 for a frame without points.
+    pub fn hidden_share(&self, frame: &FrameData) -> f32 {
         let (mut finite, mut hidden) = (0_usize, 0_usize);
-        for pixel in 0..frame.positions.len() {
-            if frame.positions[pixel][3] & u16::from(validity::FINITE) != 0 {
+        for (words, kept) in frame.positions.iter().zip(self.kept(frame)) {
+            if words[3] & u16::from(validity::FINITE) != 0 {
                 finite += 1;
-                hidden += usize::from(!raster::is_kept(frame, pixel, &uniforms));
+                hidden += usize::from(!kept);
             }
         }
         hidden as f32 / finite.max(1) as f32

@@ -11,6 +11,10 @@ use super::stats::frame_flow;
 /// Largest edge code.
 pub const MAX_EDGE_CODE: u8 = 127;
 
+/// A surface that is steeper than this against its rays is drawn as if it were just so steep: next
+/// to an outline its points would become discs as wide as the step behind it.
+const MAX_STRETCH: f32 = 16.0;
+
 /// Edge code of a relative depth step: logarithmic from 0.001 (0) to 10 (127).
 pub fn edge_code(relative_step: f32) -> u8 {
     let top = f32::from(MAX_EDGE_CODE);
@@ -100,7 +104,7 @@ impl FrameData {
                 }
                 let [x, y, z] = quantiser.encode(point);
                 let steps = relative_steps(&depths, pixel, scene.width);
-                let slope = slope_code(steps.surface * focal_px);
+                let slope = slope_code((steps.surface * focal_px).min(MAX_STRETCH));
                 let flags = valid[pixel] | validity::FINITE;
                 [x, y, z, pack_flags(flags, slope, edge_code(steps.largest))]
             })

@@ -72,6 +72,16 @@ impl FrameGpu {
         })
     }
 
+    /// Bytes of the device's memory that the frame takes.
+    pub fn bytes(&self) -> u64 {
+        let FrameBuffers {
+            positions,
+            colours,
+            attributes,
+        } = &self.buffers;
+        positions.size() + colours.size() + attributes.as_ref().map_or(0, wgpu::Buffer::size)
+    }
+
     /// How this frame's ids are laid out.
     pub fn id_layout(&self) -> IdLayout {
         self.id_layout

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use glam::DVec3;
 use image::RgbaImage;
 use one4d_engine::scene::Scene4d;
 
@@ -9,6 +10,7 @@ use super::bounds::{SceneBounds, first_camera};
 use super::eye::Eye;
 use super::frame_data::FrameData;
 use super::frame_gpu::FrameGpu;
+use super::frame_store::{DeviceStore, FrameStore as _, Refusal};
 use super::ghosts::{Ghost, MAX_GHOST_POINTS};
 use super::motion_lines;
 use super::options::{Background, Overlay, Palette, ViewOptions};
@@ -94,6 +96,8 @@ pub struct Look {
     pub options: ViewOptions,
     /// In which colours.
     pub palette: Palette,
+    /// Away from the floor that the grid lies on, unit length in the world.
+    pub up: DVec3,
 }
 
 impl Default for Look {
@@ -102,6 +106,7 @@ impl Default for Look {
             eye: None,
             options: ViewOptions::default(),
             palette: Palette::DARK,
+            up: DVec3::NEG_Y,
         }
     }
 }
@@ -135,13 +140,15 @@ pub fn render_with(
             weight: ghost.map_or(1.0, |g| g.weight),
             time: ghost.map(|g| place_in_clip(g.frame_idx, scene.num_frames)),
             is_ghost: place > 0,
+            thinning: 1,
         })
         .collect();
     let mut view = renderer.view(size_px);
     let bounds = SceneBounds::of(scene);
     let orbit = Orbit::fit(&bounds, first_camera(scene));
     let eye = look.eye.unwrap_or_else(|| orbit.eye());
-    let fade = Fade::under(orbit.target, orbit.distance, bounds.floor_y);
+    let floor = (look.up, SceneBounds::floor_along(scene, look.up));
+    let fade = Fade::on_floor(orbit.target, orbit.distance, floor);
     let mut segments = scene_lines::segments(&LineInput {
         scene: Some(scene),
         bounds,
@@ -195,8 +202,13 @@ fn frames_of(
         frame_idx,
         weight: 1.0,
     };
-    let upload =
-        |data: &FrameData| FrameGpu::upload(device, queue, data).ok_or(RenderError::TooLarge);
+    let mut store = DeviceStore::new(device, queue);
+    let mut upload = |data: &FrameData| {
+        store.put(data).map_err(|refusal| match refusal {
+            Refusal::TooLarge(_) => RenderError::TooLarge,
+            Refusal::OutOfMemory(message) => RenderError::Gpu(message),
+        })
+    };
     let mut out = std::iter::once(current)
         .chain(ghosts)
         .map(|ghost| {

@@ -88,7 +88,11 @@ impl LookUps {
         response: &egui::Response,
         place: &Place,
     ) {
-        let at_px = |at: Pos2| place.to_px(at).max(DVec2::ZERO).as_uvec2().to_array();
+        // A pointer that rests where two pixels meet belongs to the later one, whatever rounding says.
+        let at_px = |at: Pos2| {
+            let place = place.to_px(at) + DVec2::splat(1.0 / 64.0);
+            place.max(DVec2::ZERO).as_uvec2().to_array()
+        };
         let pointer = response.interact_pointer_pos();
         if let (true, Some(at)) = (response.clicked_by(PointerButton::Primary), pointer) {
             let focus =

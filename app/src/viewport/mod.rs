@@ -16,6 +16,7 @@ pub mod eye;
 pub mod filter;
 pub mod frame_data;
 pub mod frame_gpu;
+pub mod frame_store;
 pub mod ghosts;
 mod gizmo;
 pub mod gpu_data;
@@ -24,11 +25,14 @@ mod look_up;
 pub mod motion_lines;
 pub mod options;
 pub mod orbit;
+pub mod orbit_move;
+mod pace;
 pub mod passes;
 pub mod picking;
 mod projection;
 pub mod quantiser;
 pub mod raster;
+pub mod raster_surface;
 pub mod renderer;
 mod residency;
 pub mod scene_lines;
@@ -36,6 +40,7 @@ mod shown;
 mod state;
 pub mod stats;
 pub mod still_cloud;
+mod stopwatch;
 pub mod uniforms;
 pub mod upload;
 pub mod view;
@@ -43,13 +48,14 @@ pub mod wgsl;
 mod widget;
 mod wish;
 
-pub use device::{GpuProblem, headless_device, report_problems, wanted_wgpu_setup};
+pub use device::{GpuProblem, GpuWatch, headless_device, report_problems, wanted_wgpu_setup};
 pub use headless::render_to_image;
 pub use options::{
     Background, ClipBox, ColourMap, ColourMode, DrawMode, EyeDome, Ghosts, MaskMode, Overlay,
     Overlays, Palette, PointSize, ViewOptions,
 };
 pub use orbit::{Axis, Orbit};
+pub use pace::Detail;
 pub use picking::Pick;
 pub use projection::Projection;
 pub use state::ViewportState;

@@ -5,8 +5,6 @@ use glam::{DMat3, DQuat, DVec2, DVec3};
 use super::bounds::SceneBounds;
 use super::eye::{Eye, Lens};
 
-/// Length of a move to a target, seconds.
-pub const MOVE_SECS: f64 = 0.25;
 /// Turn per point that the pointer moves, radians.
 const TURN_RAD_PER_POINT: f64 = 0.006;
 /// The eye never looks straight up or down, where left and right lose their meaning.
@@ -231,29 +229,6 @@ impl Orbit {
     }
 }
 
-/// An orbit on its way to another.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct OrbitMove {
-    /// Where it left.
-    pub from: Orbit,
-    /// Where it goes.
-    pub to: Orbit,
-    /// When it left, in the clock of [`OrbitMove::at`].
-    pub start_secs: f64,
-}
-
-impl OrbitMove {
-    /// The orbit at a time, and whether it is still on its way; slows down towards the end.
-    pub fn at(&self, now_secs: f64) -> (Orbit, bool) {
-        let t = ((now_secs - self.start_secs) / MOVE_SECS).clamp(0.0, 1.0);
-        if t >= 1.0 {
-            return (self.to, false);
-        }
-        let eased = 1.0 - (1.0 - t).powi(3);
-        (Orbit::lerp(&self.from, &self.to, eased), true)
-    }
-}
-
 /// An angle in -pi..=pi.
 fn wrap(angle_rad: f64) -> f64 {
     let turn = std::f64::consts::TAU;
@@ -342,28 +317,6 @@ mod tests {
         assert!(close(again.target, orbit.target));
         assert!((again.yaw_rad - orbit.yaw_rad).abs() < 1e-12);
         assert!((again.pitch_rad - orbit.pitch_rad).abs() < 1e-12);
-    }
-
-    #[test]
-    fn a_move_starts_and_ends_where_it_says_and_takes_the_short_way() {
-        let from = Orbit {
-            yaw_rad: 3.0,
-            ..Orbit::default()
-        };
-        let to = Orbit {
-            yaw_rad: -3.0,
-            distance: 1.0,
-            ..from
-        };
-        let on_the_way = OrbitMove {
-            from,
-            to,
-            start_secs: 10.0,
-        };
-        assert_eq!(on_the_way.at(10.0), (from, true));
-        assert_eq!(on_the_way.at(10.25), (to, false));
-        let (middle, moving) = on_the_way.at(10.1);
-        assert!(moving && middle.yaw_rad.abs() > 3.0);
     }
 
     #[test]

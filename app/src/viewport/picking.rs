@@ -1,5 +1,8 @@
 //! Ids of the visibility buffer: which scene, which drawn frame, which pixel.
 
+/// How far from the pointer a pick looks, pixels of the picture in each direction.
+pub const PICK_REACH_PX: u32 = 4;
+
 /// How the 32 bits of an id are shared: `scene:6 | frame:7 | pixel:19` for frames of up to 2^19
 /// pixels, and more pixel bits at the cost of the others for larger ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,6 +33,66 @@ pub struct Pick {
     pub row: usize,
     /// Distance from the eye along the view axis, scene units.
     pub distance: f64,
+}
+
+/// The part of a picture in which a pick looks.
+///
+/// What is drawn at the pixel under the pointer is picked. Where that is background, the nearest
+/// pixel at most [`PICK_REACH_PX`] columns and rows away counts, so that a lone point need not be
+/// hit exactly: the distance is measured between centres of pixels, and of equally near ones the
+/// upper wins, then the left one. Further out there is nothing to pick.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PickWindow {
+    /// First column and row.
+    pub first: [u32; 2],
+    /// Columns and rows.
+    pub count: [u32; 2],
+    at_px: [u32; 2],
+}
+
+impl PickWindow {
+    /// The window around a pixel of a picture; a pixel beside it counts as the nearest one on it.
+    pub fn around(at_px: [u32; 2], size_px: [u32; 2]) -> Self {
+        let at_px = [0, 1].map(|i| at_px[i].min(size_px[i].max(1) - 1));
+        let first = at_px.map(|at| at.saturating_sub(PICK_REACH_PX));
+        let after = [0, 1].map(|i| (at_px[i] + PICK_REACH_PX + 1).min(size_px[i].max(1)));
+        Self {
+            first,
+            count: [0, 1].map(|i| after[i] - first[i]),
+            at_px,
+        }
+    }
+
+    /// The words of the window out of a whole visibility buffer of rows `width` long.
+    pub fn cut(&self, visibility: &[u64], width: u32) -> Vec<u64> {
+        (0..self.count[1])
+            .flat_map(|row| {
+                let start = (self.first[1] + row) * width + self.first[0];
+                &visibility[start as usize..(start + self.count[0]) as usize]
+            })
+            .copied()
+            .collect()
+    }
+
+    /// The word that is picked out of those of the window, row-major; `None` where all of it is
+    /// background.
+    pub fn choose(&self, words: &[u64]) -> Option<u64> {
+        let away = |i: usize| {
+            let at = [
+                self.first[0] + i as u32 % self.count[0],
+                self.first[1] + i as u32 / self.count[0],
+            ];
+            let [x, y] = [0, 1].map(|axis| at[axis].abs_diff(self.at_px[axis]));
+            x * x + y * y
+        };
+        // The first of equal ones is taken.
+        words
+            .iter()
+            .enumerate()
+            .filter(|(_, word)| **word != 0)
+            .min_by_key(|(i, _)| away(*i))
+            .map(|(_, word)| *word)
+    }
 }
 
 impl IdLayout {
@@ -85,6 +148,32 @@ mod tests {
         }
         assert!(layout.base(64, 0).is_none());
         assert!(layout.base(0, 128).is_none());
+    }
+
+    #[test]
+    fn a_pick_takes_the_pixel_itself_then_the_nearest_then_the_upper_left() {
+        let size = [12, 10];
+        let at = |x: u32, y: u32| (y * 12 + x) as usize;
+        let choose = |drawn: &[(u32, u32)], pointer| {
+            let mut words = vec![0; 120];
+            for (name, (x, y)) in drawn.iter().enumerate() {
+                words[at(*x, *y)] = name as u64 + 1;
+            }
+            let window = PickWindow::around(pointer, size);
+            window.choose(&window.cut(&words, 12))
+        };
+        assert_eq!(choose(&[(4, 4), (5, 5)], [5, 5]), Some(2));
+        assert_eq!(choose(&[(8, 5), (5, 7)], [5, 5]), Some(2));
+        assert_eq!(choose(&[(4, 5), (5, 4)], [5, 5]), Some(2), "the upper one");
+        assert_eq!(choose(&[(6, 5), (4, 5)], [5, 5]), Some(2), "the left one");
+        assert_eq!(
+            choose(&[(9, 9)], [5, 5]),
+            Some(1),
+            "the corner of the window"
+        );
+        assert_eq!(choose(&[(10, 5), (5, 0)], [5, 5]), None);
+        assert_eq!(choose(&[(11, 9)], [99, 99]), Some(1), "beside the picture");
+        assert_eq!(choose(&[(5, 0)], [0, 0]), None, "no further at a border");
     }
 
     #[test]

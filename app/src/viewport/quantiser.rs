@@ -65,12 +65,12 @@ impl Quantiser {
     /// Unit coordinates of codes, in the order of operations of `unit_from_words`.
     pub fn unit(codes: [u16; 3]) -> Vec3 {
         let contracted =
-            Vec3::from_array(codes.map(|c| (f32::from(c) - CENTRE_CODE) / CODES_PER_UNIT));
+            Vec3::from_array(codes.map(|c| (f32::from(c) - CENTRE_CODE) * (1.0 / CODES_PER_UNIT)));
         let m = contracted.abs().max_element();
         if m <= 1.0 {
             contracted
         } else {
-            contracted / (m * (2.0 - m))
+            contracted * (1.0 / (m * (2.0 - m)))
         }
     }
 

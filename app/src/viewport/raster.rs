@@ -1,6 +1,7 @@
-//! The point and resolve passes on the CPU, word for word: what the GPU must agree with.
+//! The point pass on the CPU, word for word: what the GPU must agree with. Sums and quotients are
+//! written in the order of the shaders, so that both round alike.
 
-use glam::{IVec2, Mat4, Vec2, Vec3, Vec4};
+use glam::{IVec2, Vec2, Vec3, Vec4};
 
 use super::frame_data::{FrameData, unpack_attributes, unpack_flags};
 use super::gpu_data::PointUniforms;
@@ -57,18 +58,38 @@ pub(crate) fn is_kept(frame: &FrameData, pixel: usize, uniforms: &PointUniforms)
     if hash(pixel as u32) > uniforms.max_hash {
         return false;
     }
-    let box_from_unit = Mat4::from_cols_array_2d(&uniforms.box_from_unit);
     let unit = Quantiser::unit([x, y, z]).extend(1.0);
     uniforms.has_box == 0
-        || (box_from_unit * unit)
+        || times(&uniforms.box_from_unit, unit)
             .truncate()
             .abs()
             .cmple(Vec3::ONE)
             .all()
 }
 
-fn in_view(clip: Vec4) -> bool {
+/// A column-major matrix times a vector.
+fn times(columns: &[[f32; 4]; 4], v: Vec4) -> Vec4 {
+    let [a, b, c, d] = columns.map(Vec4::from_array);
+    ((a * v.x + b * v.y) + c * v.z) + d * v.w
+}
+
+pub(super) fn clip_of(unit: Vec3, uniforms: &PointUniforms) -> Vec4 {
+    times(&uniforms.clip_from_unit, unit.extend(1.0))
+}
+
+pub(super) fn in_view(clip: Vec4) -> bool {
     clip.w > 0.0 && clip.z <= clip.w
+}
+
+pub(super) fn depth_of(clip: Vec4, uniforms: &PointUniforms) -> f32 {
+    let [share, offset] = uniforms.setback;
+    let depth = clip.z * (1.0 / clip.w);
+    (depth - (share * depth + offset)).max(1e-12)
+}
+
+pub(super) fn spacing_at(unit: Vec3, uniforms: &PointUniforms) -> f32 {
+    let [x, y, z, offset] = uniforms.spacing_from_unit;
+    ((x * unit.x + y * unit.y) + z * unit.z) + offset
 }
 
 fn splat_of(frame: &FrameData, pixel: usize, uniforms: &PointUniforms) -> Option<Splat> {
@@ -77,8 +98,8 @@ fn splat_of(frame: &FrameData, pixel: usize, uniforms: &PointUniforms) -> Option
     }
     let [x, y, z, w] = frame.positions[pixel];
     let slope = u32::from(unpack_flags(w)[1]);
-    let unit = Quantiser::unit([x, y, z]).extend(1.0);
-    let clip = Mat4::from_cols_array_2d(&uniforms.clip_from_unit) * unit;
+    let unit = Quantiser::unit([x, y, z]);
+    let clip = clip_of(unit, uniforms);
     if !in_view(clip) {
         return None;
     }
@@ -89,9 +110,7 @@ fn splat_of(frame: &FrameData, pixel: usize, uniforms: &PointUniforms) -> Option
     if (corner + extent).cmple(Vec2::ZERO).any() || corner.cmpge(size).any() {
         return None;
     }
-    let [share, offset] = uniforms.setback;
-    let depth = clip.z / clip.w;
-    let depth = (depth - (share * depth + offset)).max(1e-12).to_bits();
+    let depth = depth_of(clip, uniforms).to_bits();
     Some(Splat {
         centre,
         low: corner.max(Vec2::ZERO).as_ivec2(),
@@ -105,27 +124,32 @@ fn splat_of(frame: &FrameData, pixel: usize, uniforms: &PointUniforms) -> Option
     })
 }
 
-fn screen_px(clip: Vec4, size: Vec2) -> Vec2 {
-    Vec2::new(clip.x / clip.w * 0.5 + 0.5, 0.5 - clip.y / clip.w * 0.5) * size
+pub(super) fn screen_px(clip: Vec4, size: Vec2) -> Vec2 {
+    let per_w = 1.0 / clip.w;
+    Vec2::new(clip.x * per_w * 0.5 + 0.5, 0.5 - clip.y * per_w * 0.5) * size
 }
 
-fn footprint_px(unit: Vec4, clip: Vec4, (slope, uniforms): (u32, &PointUniforms)) -> Vec2 {
+/// `2^((code - 3) / 2)`.
+fn stretch_of(slope_code: u32) -> f32 {
+    let odd = slope_code & 1 == 1;
+    (1_u32 << (slope_code >> 1)) as f32 * if odd { 0.5 } else { 0.353_553_38 }
+}
+
+fn footprint_px(unit: Vec3, clip: Vec4, (slope, uniforms): (u32, &PointUniforms)) -> Vec2 {
     if uniforms.fixed_px > 0.0 {
         return Vec2::splat(uniforms.fixed_px);
     }
     if uniforms.world_px > 0.0 {
-        let px = (uniforms.world_px / clip.w + 0.5).floor();
+        let px = (uniforms.world_px * (1.0 / clip.w) + 0.5).floor();
         return Vec2::splat(px.clamp(1.0, uniforms.max_px));
     }
     let stride = uniforms.stride as f32;
-    let spacing = Vec4::from_array(uniforms.spacing_from_unit).dot(unit);
-    let mut px = Vec2::splat(spacing * uniforms.spacing_to_px * stride / clip.w);
+    let facing_px = spacing_at(unit, uniforms) * uniforms.spacing_to_px * stride * (1.0 / clip.w);
+    let mut px = Vec2::splat(facing_px);
     if slope > 0 {
-        let stretch = (0.5 * slope as f32 - 1.5).exp2();
-        let step = (unit.truncate() - Vec3::from_array(uniforms.camera_in_unit))
-            * (stretch * stride / uniforms.source_focal_px);
-        let clip_from_unit = Mat4::from_cols_array_2d(&uniforms.clip_from_unit);
-        let moved = clip + clip_from_unit * step.extend(0.0);
+        let step = (unit - Vec3::from_array(uniforms.camera_in_unit))
+            * (stretch_of(slope) * stride * (1.0 / uniforms.source_focal_px));
+        let moved = clip + times(&uniforms.clip_from_unit, step.extend(0.0));
         if in_view(moved) {
             let size = Vec2::from_array(uniforms.size_px.map(|n| n as f32));
             let shift = screen_px(moved, size) - screen_px(clip, size);
@@ -150,7 +174,7 @@ fn draw(splat: &Splat, uniforms: &PointUniforms, visibility: &mut [u64]) {
     for y in splat.low.y..splat.high.y {
         for x in splat.low.x..splat.high.x {
             let offset = (Vec2::new(x as f32, y as f32) + 0.5 - splat.centre) * splat.per_reach;
-            if offset.length_squared() <= 1.0 {
+            if offset.x * offset.x + offset.y * offset.y <= 1.0 {
                 let at = y as usize * uniforms.size_px[0] as usize + x as usize;
                 visibility[at] = visibility[at].max(splat.word);
             }
@@ -161,7 +185,7 @@ fn draw(splat: &Splat, uniforms: &PointUniforms, visibility: &mut [u64]) {
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable as _;
-    use glam::DVec3;
+    use glam::{DVec3, Mat4};
 
     use super::*;
 

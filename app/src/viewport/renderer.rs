@@ -50,6 +50,8 @@ pub struct DrawnFrame<'a> {
     pub time: Option<f32>,
     /// Drawn besides the current frame: as points even where that one is a surface.
     pub is_ghost: bool,
+    /// Only every n-th column and row is drawn, times what the distance allows; 1 for all.
+    pub thinning: u32,
 }
 
 impl<'a> DrawnFrame<'a> {
@@ -60,6 +62,7 @@ impl<'a> DrawnFrame<'a> {
             weight: 1.0,
             time: Some(0.0),
             is_ghost: false,
+            thinning: 1,
         }
     }
 }

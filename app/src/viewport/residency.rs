@@ -170,7 +170,17 @@ impl SceneGpu {
                 .map(|(_, _, share)| share),
             bounds: self.bounds,
             problem: self.problem.clone(),
+            short_of_memory: None,
         }
+    }
+
+    fn used_bytes(&self) -> u64 {
+        let frames = self.frames.values().map(|frame| frame.gpu.bytes());
+        let still = match &self.still {
+            Still::Ready(parts) => parts.iter().map(|part| part.gpu.bytes()).sum(),
+            Still::Unasked | Still::Underway => 0,
+        };
+        frames.sum::<u64>() + still
     }
 
     /// The count that is due, or how long until it is; `cached` is the frame that is encoded.
@@ -191,6 +201,8 @@ pub(super) struct State {
     pub(super) scenes: Vec<SceneGpu>,
     pub(super) budget_bytes: u64,
     pub(super) closing: bool,
+    /// The device has refused a frame for want of memory.
+    is_short: bool,
     /// Why nothing can be uploaded any more, for people.
     pub(super) problem: Option<String>,
     asked: u64,
@@ -202,6 +214,7 @@ impl State {
             scenes: Vec::new(),
             budget_bytes,
             closing: false,
+            is_short: false,
             problem: None,
             asked: 0,
         }
@@ -215,12 +228,13 @@ impl State {
             self.scenes.push(SceneGpu::new(scene));
             self.scenes.len() - 1
         });
-        let most_ghosts =
-            (self.capacity(scene) - 1).min(MAX_GHOST_POINTS / scene.pixels_per_frame().max(1));
+        let capacity = self.capacity(scene);
+        let most_ghosts = (capacity - 1).min(MAX_GHOST_POINTS / scene.pixels_per_frame().max(1));
         let entry = &mut self.scenes[at];
         entry.asked = self.asked;
         let changed = entry.turn_to(wish, scene.num_frames, most_ghosts) || found.is_none();
         let mut resident = entry.resident();
+        resident.short_of_memory = self.is_short.then_some(capacity);
         if self.problem.is_some() {
             resident.problem.clone_from(&self.problem);
         }
@@ -234,6 +248,11 @@ impl State {
         usize::try_from(share / frame_bytes)
             .unwrap_or(usize::MAX)
             .clamp(MIN_FRAMES, scene.num_frames.max(MIN_FRAMES))
+    }
+
+    /// Bytes that frames take.
+    pub(super) fn used_bytes(&self) -> u64 {
+        self.scenes.iter().map(SceneGpu::used_bytes).sum()
     }
 
     /// Lets go of the scenes that nobody else holds.
@@ -330,6 +349,7 @@ impl State {
     pub(super) fn shrink(&mut self, scene: &Arc<Scene4d>, problem: String) {
         let kept: usize = self.scenes.iter().map(|s| s.frames.len()).sum();
         self.budget_bytes = kept as u64 / 2 * FrameData::gpu_bytes(scene);
+        self.is_short = true;
         let capacity = self.capacity(scene);
         if let Some(entry) = self.scenes.iter_mut().find(|s| s.is(scene)) {
             if entry.frames.len() < MIN_FRAMES {

@@ -1,6 +1,6 @@
 //! Line work of a scene: frustums, trajectory, grid, axes.
 
-use glam::{DVec2, DVec3};
+use glam::{DMat3, DQuat, DVec3};
 use one4d_engine::geometry::Camera;
 use one4d_engine::scene::Scene4d;
 
@@ -34,22 +34,35 @@ pub struct LineInput<'a> {
     pub fade: Fade,
 }
 
-/// Centre and reach of the grid.
+/// Centre, reach and direction of the grid.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Fade {
     /// On the floor.
     pub centre: DVec3,
     /// Scene units.
     pub radius: f64,
+    /// Away from the floor, unit length.
+    pub up: DVec3,
 }
 
 impl Fade {
-    /// A grid under what the eye looks at, `distance` away.
+    /// A grid under what the eye looks at, `distance` away, on a floor across the world's y axis.
     pub fn under(target: DVec3, distance: f64, floor_y: f64) -> Self {
+        Self::on_floor(target, distance, (DVec3::NEG_Y, -floor_y))
+    }
+
+    /// The same on any floor: up, and the height of the floor above the world's origin along it.
+    pub fn on_floor(target: DVec3, distance: f64, (up, height): (DVec3, f64)) -> Self {
         Self {
-            centre: DVec3::new(target.x, floor_y, target.z),
+            centre: target + up * (height - target.dot(up)),
             radius: distance * GRID_REACH,
+            up,
         }
+    }
+
+    /// Axes of the grid as columns: right, down, forward. World axes while up is -y.
+    fn world_from_floor(&self) -> DMat3 {
+        DMat3::from_quat(DQuat::from_rotation_arc(DVec3::NEG_Y, self.up))
     }
 }
 
@@ -168,14 +181,15 @@ fn grid(out: &mut Vec<Segment>, fade: Fade, palette: &Palette) {
     let widened = decades - decades.floor();
     let [r, g, b, a] = palette.grid;
     let faint = [r, g, b, (f64::from(a) * (1.0 - widened)) as u8];
-    let centre = DVec2::new(fade.centre.x, fade.centre.z);
+    let world_from_floor = fade.world_from_floor();
+    let centre = world_from_floor.transpose() * fade.centre;
     for (step, colour) in [(fine, faint), (fine * 10.0, palette.grid_major)] {
         let count = (fade.radius / step).ceil() as i64;
         for along_x in [false, true] {
             let (across, along) = if along_x {
-                (centre.y, centre.x)
+                (centre.z, centre.x)
             } else {
-                (centre.x, centre.y)
+                (centre.x, centre.z)
             };
             let nearest = (across / step).round() as i64;
             for i in (nearest - count)..=(nearest + count) {
@@ -190,7 +204,7 @@ fn grid(out: &mut Vec<Segment>, fade: Fade, palette: &Palette) {
                 let half = half2.sqrt();
                 let ends = [along - half, along + half].map(|s| {
                     let (x, z) = if along_x { (s, offset) } else { (offset, s) };
-                    DVec3::new(x, fade.centre.y, z)
+                    world_from_floor * DVec3::new(x, centre.y, z)
                 });
                 out.push(Segment {
                     fades: 1.0,
@@ -215,15 +229,31 @@ mod tests {
     fn the_grid_stays_within_its_reach_and_its_count_does_not_grow_with_the_scene() {
         for distance in [0.01, 1.0, 3.3, 1e5] {
             let fade = Fade::under(DVec3::new(17.0, 0.0, -3.0), distance, 1.5);
+            assert_eq!(fade.centre, DVec3::new(17.0, 1.5, -3.0));
             let mut lines = Vec::new();
             grid(&mut lines, fade, &Palette::DARK);
             assert!(lines.len() > 20 && lines.len() < 1200, "{}", lines.len());
-            for line in &lines {
-                for end in [line.start, line.end] {
-                    let end = glam::Vec3::from_array(end).as_dvec3();
-                    assert!(end.distance(fade.centre) <= fade.radius * 1.1);
-                }
+            for end in ends(&lines) {
+                assert!(end.distance(fade.centre) <= fade.radius * 1.1);
+                assert!((end.y - 1.5).abs() < 1e-6);
             }
+        }
+    }
+
+    fn ends(lines: &[Segment]) -> impl Iterator<Item = DVec3> + '_ {
+        let ends = lines.iter().flat_map(|line| [line.start, line.end]);
+        ends.map(|end| glam::Vec3::from_array(end).as_dvec3())
+    }
+
+    #[test]
+    fn the_grid_lies_on_a_floor_that_was_levelled() {
+        let up = DVec3::new(0.2, -1.0, -0.1).normalize();
+        let fade = Fade::on_floor(DVec3::new(1.0, 2.0, 3.0), 2.0, (up, -0.7));
+        let mut lines = Vec::new();
+        grid(&mut lines, fade, &Palette::DARK);
+        assert!(lines.len() > 20);
+        for end in ends(&lines) {
+            assert!((end.dot(up) + 0.7).abs() < 1e-5, "{end} is off the floor");
         }
     }
 }

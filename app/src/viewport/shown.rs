@@ -38,26 +38,29 @@ impl ShownFrame {
         })
     }
 
-    /// Everything that is drawn, the frame first.
-    pub(super) fn drawn(&self) -> Vec<DrawnFrame<'_>> {
+    /// Everything that is drawn, the frame first, only every n-th column and row of it.
+    pub(super) fn drawn(&self, thinning: u32) -> Vec<DrawnFrame<'_>> {
         let place = |frame_idx| Some(place_in_clip(frame_idx, self.scene.num_frames));
         let current = DrawnFrame {
             frame: &self.frame.gpu,
             weight: 1.0,
             time: place(self.frame_idx),
             is_ghost: false,
+            thinning,
         };
         let ghosts = self.ghosts.iter().map(|ghost| DrawnFrame {
             frame: &ghost.gpu,
             weight: ghost.ghost.weight,
             time: place(ghost.ghost.frame_idx),
             is_ghost: true,
+            thinning,
         });
         let still = self.still.iter().map(|part| DrawnFrame {
             frame: &part.gpu,
             weight: 1.0,
             time: None,
             is_ghost: true,
+            thinning,
         });
         std::iter::once(current)
             .chain(ghosts)
@@ -81,7 +84,7 @@ impl ShownFrame {
 
     /// What tells this apart from other pictures of other frames.
     pub(super) fn serials(&self) -> Vec<(u64, f32)> {
-        let drawn = self.drawn();
+        let drawn = self.drawn(1);
         drawn.iter().map(|d| (d.frame.serial, d.weight)).collect()
     }
 }

@@ -6,7 +6,8 @@ use one4d_engine::scene::Scene4d;
 use super::bounds::{SceneBounds, first_camera};
 use super::eye::Eye;
 use super::options::ViewOptions;
-use super::orbit::{Axis, Orbit, OrbitMove};
+use super::orbit::{Axis, Orbit};
+use super::orbit_move::OrbitMove;
 
 /// Eye and options of one view.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -23,13 +23,7 @@ pub struct FrameStats {
     pub edges: Vec<u32>,
     /// Points by confidence in 64 equal steps of 0..1; empty where the scene has none.
     pub confidences: Vec<u32>,
-    /// 2nd and 98th percentile of z-depth, scene units.
-    pub depth: [f32; 2],
-    /// 2nd and 98th percentile of the height above the floor, scene units.
-    pub height: [f32; 2],
-    /// 98th percentile of the length of the scene flow, scene units a frame; 0 without flow.
-    pub flow: f32,
-    /// The same over the whole clip: what scales of colours use where no range is chosen.
+    /// Of the whole clip: what scales of colours use where no range is chosen.
     pub ranges: SceneRanges,
 }
 
@@ -69,7 +63,7 @@ impl SceneRanges {
 
 impl FrameStats {
     /// Counts an encoded frame of a scene.
-    pub fn of(scene: &Scene4d, frame_idx: usize, data: &FrameData, ranges: SceneRanges) -> Self {
+    pub fn of(scene: &Scene4d, data: &FrameData, ranges: SceneRanges) -> Self {
         let mut edges = vec![0; usize::from(MAX_EDGE_CODE) + 1];
         let mut confidences = vec![0; CONFIDENCE_STEPS];
         let mut points = 0;
@@ -84,16 +78,10 @@ impl FrameStats {
         if scene.confidence.is_none() {
             confidences.clear();
         }
-        let mut sample = Sample::default();
-        sample.add(scene, frame_idx, f64::from(ranges.floor_y));
-        let [depth, height, flow] = sample.percentiles();
         Self {
             points,
             edges,
             confidences,
-            depth,
-            height,
-            flow: flow[1],
             ranges,
         }
     }

@@ -15,6 +15,8 @@ use super::stats::SceneRanges;
 
 /// Frames are thinned while their points lie closer than this on the picture.
 const LOD_SPACING_PX: f64 = 0.7;
+/// The coarsest stride: an eighth of columns and rows still shows what is there.
+const MAX_STRIDE: u32 = 8;
 /// Ceiling of the size of a point, pixels. Zoomed in, fewer points cover as much of the picture, so
 /// large ones cost no more in all.
 const MAX_POINT_PX: f32 = 64.0;
@@ -61,7 +63,7 @@ pub fn point_uniforms(
         grid: frame.grid,
         size_px,
         id_base,
-        stride: stride(frame, eye, size_px),
+        stride: (stride(frame, eye, size_px) * drawn.thinning).min(MAX_STRIDE),
         max_hash: max_hash(drawn.weight),
         spacing_to_px: focal_px * size.factor,
         fixed_px: size.fixed_px,

@@ -13,6 +13,7 @@ use one4d_engine::scene::Scene4d;
 use super::device::is_lost;
 use super::frame_data::FrameData;
 use super::frame_gpu::FrameGpu;
+use super::frame_store::{DeviceStore, FrameStore, Refusal, fits};
 use super::residency::{State, Task};
 use super::stats::{FrameStats, SceneRanges};
 use super::still_cloud::still_cloud;
@@ -47,6 +48,20 @@ impl Uploads {
         budget_bytes: u64,
         on_arrival: impl Fn() + Send + Sync + 'static,
     ) -> std::io::Result<Self> {
+        let store = DeviceStore::new(device, queue);
+        Self::start_with((device, queue), Box::new(store), budget_bytes, on_arrival)
+    }
+
+    /// The same with another way of putting frames on the device.
+    ///
+    /// # Errors
+    /// If the system has no thread left.
+    pub fn start_with(
+        (device, queue): (&wgpu::Device, &wgpu::Queue),
+        store: Box<dyn FrameStore>,
+        budget_bytes: u64,
+        on_arrival: impl Fn() + Send + Sync + 'static,
+    ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(budget_bytes)),
             wake: Condvar::new(),
@@ -55,6 +70,7 @@ impl Uploads {
             shared: Arc::clone(&shared),
             device: device.clone(),
             queue: queue.clone(),
+            store,
             on_arrival: Arc::new(on_arrival),
             encoded: None,
         };
@@ -83,6 +99,12 @@ impl Uploads {
         entry.map_or(Vec::new(), |s| s.frames.keys().copied().collect())
     }
 
+    /// Bytes of the device's memory that frames take, and those that they may take.
+    pub fn memory_bytes(&self) -> [u64; 2] {
+        let state = lock(&self.shared.state);
+        [state.used_bytes(), state.budget_bytes]
+    }
+
     /// Scenes of which anything is kept.
     pub fn num_scenes(&self) -> usize {
         lock(&self.shared.state).scenes.len()
@@ -105,16 +127,11 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Why a frame did not reach the GPU, for people.
-enum Refusal {
-    OutOfMemory(String),
-    TooLarge(String),
-}
-
 struct Worker {
     shared: Arc<Shared>,
     device: wgpu::Device,
     queue: wgpu::Queue,
+    store: Box<dyn FrameStore>,
     on_arrival: Arc<dyn Fn() + Send + Sync>,
     /// The frame encoded last, for counts that follow.
     encoded: Option<(Weak<Scene4d>, usize, FrameData)>,
@@ -207,8 +224,11 @@ impl Worker {
         };
         let ranges = ranges.unwrap_or_else(|| SceneRanges::of(scene));
         let data = self.encoded(scene, frame_idx);
-        let stats = FrameStats::of(scene, frame_idx, data, ranges);
-        let uploaded = self.upload(scene);
+        let stats = FrameStats::of(scene, data, ranges);
+        let uploaded = match &self.encoded {
+            Some((_, _, data)) => self.store.put(data),
+            None => return false,
+        };
         let mut state = lock(&self.shared.state);
         match uploaded {
             Ok(gpu) => state.store(
@@ -243,6 +263,7 @@ impl Worker {
             let scope = device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
             let parts: Vec<StillGpu> = chunks
                 .into_iter()
+                .filter(|chunk| fits(&device, &chunk.data))
                 .filter_map(|chunk| {
                     let gpu = FrameGpu::upload(&device, &queue, &chunk.data)?;
                     Some(StillGpu {
@@ -265,35 +286,5 @@ impl Worker {
         if let Err(error) = spawned {
             tracing::warn!(%error, "no thread for the still parts of the clip");
         }
-    }
-
-    /// Uploads the frame encoded last.
-    fn upload(&self, scene: &Scene4d) -> Result<FrameGpu, Refusal> {
-        let too_large = || {
-            Refusal::TooLarge(format!(
-                "frames of {} x {} pixels are too large for the viewport on this graphics device",
-                scene.width, scene.height
-            ))
-        };
-        let (_, _, data) = self.encoded.as_ref().ok_or_else(too_large)?;
-        let positions_bytes = data.positions.len() as u64 * 8;
-        let limits = self.device.limits();
-        if positions_bytes
-            > limits
-                .max_storage_buffer_binding_size
-                .min(limits.max_buffer_size)
-        {
-            return Err(too_large());
-        }
-        let scope = self.device.push_error_scope(wgpu::ErrorFilter::OutOfMemory);
-        let frame = FrameGpu::upload(&self.device, &self.queue, data);
-        // Starts the copies now: staged frames would pile up while the window is idle.
-        self.queue.submit([]);
-        if let Some(error) = pollster::block_on(scope.pop()) {
-            return Err(Refusal::OutOfMemory(format!(
-                "the graphics memory is full ({error}); close other programs or show a smaller clip"
-            )));
-        }
-        frame.ok_or_else(too_large)
     }
 }

@@ -14,6 +14,8 @@ use super::renderer::Picture;
 
 /// Bytes a pixel of the largest buffer of a view.
 pub(super) const SUM_BYTES: u64 = 16;
+/// Bytes a pixel of what the hardware draws of a surface: id and depth.
+const SURFACE_BYTES: u64 = 8;
 
 /// Targets and uniforms of one view of one size.
 pub struct View {
@@ -61,6 +63,16 @@ impl View {
         self.rastered = None;
     }
 
+    /// Bytes of the device's memory that the view takes.
+    pub(super) fn bytes(&self) -> u64 {
+        let [width, height] = self.size_px.map(u64::from);
+        // Visibility, picture and depth; sums and the surface's target are made when they are used.
+        let a_pixel = 16
+            + self.sums.as_ref().map_or(0, |_| SUM_BYTES)
+            + self.surface.as_ref().map_or(0, |_| SURFACE_BYTES);
+        width * height * a_pixel
+    }
+
     pub(super) fn sums(&mut self, device: &wgpu::Device) -> &wgpu::Buffer {
         let [width, height] = self.size_px.map(u64::from);
         self.sums.get_or_insert_with(|| {
@@ -82,8 +94,8 @@ pub(super) struct RasterKey {
     draw: DrawMode,
     point_size: PointSize,
     filter: PointFilter,
-    /// Serials and weights.
-    frames: Vec<(u64, f32)>,
+    /// Serials, weights and thinning.
+    frames: Vec<(u64, f32, u32)>,
 }
 
 impl RasterKey {
@@ -98,7 +110,7 @@ impl RasterKey {
             frames: picture
                 .frames
                 .iter()
-                .map(|drawn| (drawn.frame.serial, drawn.weight))
+                .map(|drawn| (drawn.frame.serial, drawn.weight, drawn.thinning))
                 .collect(),
         }
     }

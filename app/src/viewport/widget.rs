@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use egui::emath::GuiRounding as _;
 use egui::{Key, PointerButton, Role, Sense, Ui, WidgetInfo};
 use egui_wgpu::RenderState;
 use glam::{DVec2, DVec3};
@@ -13,6 +14,7 @@ use super::eye::Eye;
 use super::gizmo::gizmo_ui;
 use super::look_up::LookUps;
 use super::options::{Overlay, Palette};
+use super::pace::{Detail, SETTLE_SECS};
 use super::picking::Pick;
 use super::projection::Projection;
 use super::renderer::PictureEye;
@@ -65,6 +67,14 @@ pub struct ViewportResponse {
     pub hidden_share: Option<f32>,
     /// Why nothing can be shown, for people.
     pub problem: Option<String>,
+    /// Frames of the clip that the device has room for, once it has refused one more.
+    pub short_of_memory: Option<usize>,
+    /// How much of the frame is drawn: less than all of it only while the eye moves.
+    pub detail: Detail,
+    /// What the device needed for the last measured picture, seconds, where it can tell.
+    pub device_secs: Option<f32>,
+    /// Bytes of the device's memory that all frames and views take, and those that frames may take.
+    pub memory_bytes: [u64; 2],
 }
 
 /// Shows a scene in all of the available space and applies orbit, pan, dolly and flight to `state`.
@@ -78,6 +88,10 @@ pub fn viewport_ui(
 ) -> ViewportResponse {
     let size = ui.available_size().max(egui::Vec2::splat(1.0));
     let (rect, response) = ui.allocate_exact_size(size, Sense::click_and_drag());
+    let scale = ui.ctx().pixels_per_point();
+    // The picture begins and ends with a pixel of the screen, so that a click falls into the pixel
+    // that is seen under it.
+    let rect = rect.round_to_pixels(scale);
     response.widget_info(|| WidgetInfo::labeled(Role::Canvas, true, "3D view"));
 
     if let (Some(scene), false) = (input.scene, state.fitted) {
@@ -94,7 +108,6 @@ pub fn viewport_ui(
     };
     let bounds = choose_frame(resources, state, input, &mut out);
     let shown = resources.shown(input.view_id);
-    let scale = ui.ctx().pixels_per_point();
     let place = Place {
         rect,
         size_px: resources
@@ -105,16 +118,24 @@ pub fn viewport_ui(
     control(ui, state, &out.response, (&place, shown.as_ref(), &bounds));
     follow_motion(ui, state, input.reduced_motion);
     let eye = current_eye(state, shown.as_ref());
+    let up = state.orbit.up;
+    let floor = (
+        up,
+        resources.floor_height(input.view_id, up, bounds.floor_y),
+    );
     let picture_eye = PictureEye {
         eye,
         near: bounds.near(),
-        fade: Fade::under(state.orbit.target, state.orbit.distance, bounds.floor_y),
+        fade: Fade::on_floor(state.orbit.target, state.orbit.distance, floor),
     };
     out.projection = Projection {
         eye,
         rect,
         size_px: place.size_px,
     };
+    resources.measure(input.view_id);
+    (out.detail, out.device_secs) = detail(ui, resources, input.view_id, eye);
+    out.memory_bytes = resources.memory_bytes();
     ups.ask_points(ui, state, &out.response, &place);
     ups.start(ui, resources, input, picture_eye.near);
     out.hovered = ups.hovered().filter(|_| out.response.hovered());
@@ -126,6 +147,7 @@ pub fn viewport_ui(
         size_px: place.size_px,
         eye: picture_eye,
         options: state.options,
+        detail: out.detail,
         palette: *input.palette,
         bounds,
         through_camera: state.look_through && shown.is_some(),
@@ -160,8 +182,29 @@ impl ViewportResponse {
             stats: None,
             hidden_share: None,
             problem: None,
+            short_of_memory: None,
+            detail: Detail::WHOLE,
+            device_secs: None,
+            memory_bytes: [0; 2],
         }
     }
+}
+
+/// How much of the frame to draw now, and what the last picture took; asks for the whole picture as
+/// soon as the eye is at rest.
+fn detail(
+    ui: &Ui,
+    resources: &mut ViewportResources,
+    view_id: egui::Id,
+    eye: Eye,
+) -> (Detail, Option<f32>) {
+    let pace = &mut resources.memory.entry(view_id).or_default().pace;
+    let detail = pace.detail(eye, ui.input(|i| i.time));
+    if pace.is_moving() {
+        let settled = std::time::Duration::from_secs_f64(SETTLE_SECS);
+        ui.ctx().request_repaint_after(settled);
+    }
+    (detail, pace.cost_secs())
 }
 
 fn follow_motion(ui: &Ui, state: &mut ViewportState, reduced_motion: bool) {
@@ -213,6 +256,7 @@ fn choose_frame(
     let resident = resources.uploads.want(scene, wish);
     out.loading = resident.frame.is_none() && resident.problem.is_none();
     out.hidden_share = resident.hidden_share;
+    out.short_of_memory = resident.short_of_memory;
     match ShownFrame::of(scene, &resident) {
         Some(shown) => memory.shown = Some(shown),
         None if memory

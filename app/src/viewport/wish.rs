@@ -88,4 +88,6 @@ pub struct Resident {
     pub bounds: SceneBounds,
     /// Why frames cannot be uploaded, for people.
     pub problem: Option<String>,
+    /// Frames of the clip that the device has room for, once it has refused one more.
+    pub short_of_memory: Option<usize>,
 }

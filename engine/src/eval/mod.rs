@@ -3,14 +3,19 @@
 //! [`score_scene`] compares any two scenes; [`run_synthetic`] asks a predictor for scenes of unseen
 //! procedural clips in the four tasks of One4D and sets them beside two baselines that look at
 //! nothing. The predictor is a closure: this module knows no model. [`eval_pose_pair`] and
-//! [`eval_depth_pair`] compare two files.
+//! [`eval_depth_pair`] compare two files, [`run_benchmark`] a folder of predictions with a data set.
 
 mod baselines;
+mod benchmark;
 mod pair;
 mod scores;
 mod synthetic;
 
 pub use baselines::Baseline;
+pub use benchmark::{
+    BenchmarkReport, BenchmarkRequest, Measure, PoseMeasure, PublishedAgreement, PublishedDepth,
+    PublishedPose, WORLDREEL_AGREEMENT, published_depth, published_pose, run_benchmark,
+};
 pub use pair::{
     DepthPair, PosePair, eval_depth_pair, eval_pose_pair, pose_report, read_depth_maps,
 };

@@ -4,9 +4,11 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use super::WORLDREEL_AGREEMENT;
 use crate::import::{
     Budget, NpyArray, QuaternionOrder, Stamps, TrajectoryFile, read_depth_dpt, read_trajectory,
 };
+use crate::job::JobCtx;
 use crate::metrics::{
     DepthLimits, DepthMap, DepthPreset, DepthSequence, DepthSet, PoseAlignment, PoseScores,
     pose_scores,
@@ -182,7 +184,7 @@ pub fn eval_depth_pair(pair: &DepthPair) -> Result<Value> {
     for (p, g) in predicted.iter().zip(&truth) {
         sequence.add(p, g)?;
     }
-    let scores = sequence.scores().ok_or_else(|| {
+    let scores = sequence.scores(&JobCtx::silent())?.ok_or_else(|| {
         Error::invalid(
             format!("depth of {}", pair.predicted.display()),
             "no pixel has both a finite prediction and valid truth, or the fit has no answer",
@@ -190,7 +192,7 @@ pub fn eval_depth_pair(pair: &DepthPair) -> Result<Value> {
     })?;
     let e = scores.errors;
     let aligner = pair.preset.aligner(pair.set);
-    Ok(json!({
+    let mut report = json!({
         "preset": pair.preset,
         "aligner": aligner,
         "max_depth": limits.max_depth,
@@ -211,7 +213,13 @@ pub fn eval_depth_pair(pair: &DepthPair) -> Result<Value> {
             "AbsRel {:.4}  delta<1.25 {:.2} %  RMSE {:.4}  log RMSE {:.4}  ({} pixels, {}: {aligner})",
             e.abs_rel, e.delta[0] * 100.0, e.rmse, e.log_rmse, e.pixels, pair.preset.name()
         ),
-    }))
+    });
+    if pair.preset == DepthPreset::Worldreel {
+        let note = "agreement with ViPE, which is an estimate itself; alignment is not published";
+        report["note"] = json!(note);
+        report["published"] = json!(WORLDREEL_AGREEMENT);
+    }
+    Ok(report)
 }
 
 /// Reads `.npy` of `[H, W]` or `[T, H, W]` (further dimensions of 1 are dropped), or Sintel `.dpt`.

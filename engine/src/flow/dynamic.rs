@@ -1,11 +1,12 @@
 //! Which pixels show something that moves in the world.
 //!
-//! Evidence is the smaller of two: the scene flow in units of a pixel's size at its depth,
+//! Flow gives the smaller of two: the scene flow in units of a pixel's size at its depth,
 //! `|S| f / depth`, and the part of the flow that the camera's motion does not explain,
 //! `|F - (project(P) - u)|`. The first is large where the flow slides along a grazing surface or over
 //! an edge, the second is not; where the first is not known the second stands alone. A camera's
-//! motion leaves none, however fast. A pixel moves if its evidence exceeds 1.5 px (three times what
-//! the flow is uncertain by) and three times the noise of its frame; neighbours of such pixels need
+//! motion leaves none, however fast. Depth gives another (`solid`): a still surface is where it was,
+//! and nothing behind it can be seen. A pixel moves if either exceeds its threshold, three times what
+//! the source is uncertain by and three times the noise of the frame; neighbours of such pixels need
 //! half of it. Thresholds are absolute, so a still scene gives an empty mask, where normalising each
 //! pair by its largest motion never would.
 
@@ -13,25 +14,32 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::scene_flow::point_at;
+use super::solid::depth_evidence;
 use super::{FlowField, FlowProvider, consistent, scene_flow};
 use crate::geometry::Camera;
 use crate::geometry::robust::{MAD_TO_SIGMA, median};
 use crate::job::{JobCtx, Stage};
-use crate::scene::{Scene4d, validity};
+use crate::scene::{Half, Scene4d, validity};
 use crate::{Error, Result};
 
 /// Evidence above which a pixel moves, in uncertainties of the flow and in deviations of the frame.
 const HIGH: f64 = 3.0;
 /// Share of the high threshold that suffices beside a moving pixel.
-const LOW_SHARE: f64 = 0.5;
+const LOW_SHARE: f32 = 0.5;
 /// Regions smaller than this share of the frame are noise.
 const LEAST_AREA: f64 = 5e-4;
+/// Pixels a frame that the jitter of what stands still is measured on.
+const JITTER_PIXELS: usize = 20_000;
+/// Change of depth below which nothing moves, sizes of a pixel: what interpolation may leave.
+const LEAST_PUSH_PX: f64 = 0.15;
 
-/// Moving pixels of a clip.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DynamicMask {
+/// What moves in a clip.
+#[derive(Clone, Debug)]
+pub struct Motion {
     /// `[T, H, W]`: 255 moves, 0 does not.
     pub mask: Vec<u8>,
+    /// `[T - 1, H, W, 3]` world units a frame: 0 where nothing moves, NaN where it is not known.
+    pub scene_flow: Vec<Half>,
     /// How still the rest is.
     pub report: MotionReport,
 }
@@ -50,45 +58,42 @@ pub struct MotionReport {
 /// # Errors
 /// [`Error::Invalid`] without cameras or depth; [`Error::Shape`] for flow of another size; those of
 /// the provider; [`Error::Cancelled`].
-pub fn dynamic_mask(
-    scene: &Scene4d,
-    flow: &mut dyn FlowProvider,
-    ctx: &JobCtx,
-) -> Result<DynamicMask> {
+pub fn find_motion(scene: &Scene4d, flow: &mut dyn FlowProvider, ctx: &JobCtx) -> Result<Motion> {
     let (Some(cameras), true) = (&scene.cameras, scene.depth.is_some()) else {
         return Err(Error::invalid("scene", "motion needs cameras and depth"));
     };
     let n = scene.pixels_per_frame();
     let frames = scene.num_frames;
     let mut evidence = vec![vec![f32::NAN; n]; frames];
+    let mut pushes = vec![vec![f32::NAN; n]; frames];
     let mut fields: Vec<FlowField> = Vec::with_capacity(frames);
     let mut shares: Vec<f64> = Vec::new();
+    let jitter_step = n.div_ceil(JITTER_PIXELS).max(1);
     for i in 0..frames.saturating_sub(1) {
-        ctx.step(Stage::Optimise, i, frames)?;
+        ctx.step(Stage::Motion, i, frames)?;
         let forward = flow.forward(i)?;
         let backward = flow.backward(i + 1)?;
         for field in std::iter::once(&forward).chain(&backward) {
-            if (field.height, field.width) != (scene.height, scene.width) {
-                let wanted = format!("{} x {}", scene.height, scene.width);
-                return Err(Error::shape(
-                    "optical flow",
-                    wanted,
-                    (field.height, field.width),
-                ));
-            }
+            check_size(field, scene)?;
         }
         let lenses = [&cameras[i], &cameras[i + 1]];
+        let swapped = [lenses[1], lenses[0]];
+        keep_larger(&mut pushes[i], &depth_evidence(scene, (i, i + 1), lenses));
+        keep_larger(
+            &mut pushes[i + 1],
+            &depth_evidence(scene, (i + 1, i), swapped),
+        );
         let there = pair_evidence(scene, (i, i + 1), &forward, backward.as_ref(), lenses);
         shares.extend(
             there
                 .iter()
+                .step_by(jitter_step)
                 .filter(|e| e.is_finite())
                 .map(|e| f64::from(*e) / lenses[0].intrinsics.fx_px),
         );
         match &backward {
             Some(backward) => {
-                let lenses = [lenses[1], lenses[0]];
-                let back = pair_evidence(scene, (i + 1, i), backward, Some(&forward), lenses);
+                let back = pair_evidence(scene, (i + 1, i), backward, Some(&forward), swapped);
                 keep_larger(&mut evidence[i + 1], &back);
             }
             None => keep_larger(&mut evidence[i + 1], &carried(scene, i, &forward, &there)),
@@ -98,8 +103,14 @@ pub fn dynamic_mask(
     }
     let least = HIGH * flow.uncertainty_px();
     let masks: Vec<Vec<bool>> = evidence
-        .par_iter()
-        .map(|evidence| thresholded(evidence, least, scene.width))
+        .par_iter_mut()
+        .zip(&mut pushes)
+        .map(|(flows, pushed)| {
+            in_thresholds(flows, least);
+            in_thresholds(pushed, LEAST_PUSH_PX);
+            keep_larger(flows, pushed);
+            thresholded(flows, scene.width)
+        })
         .collect();
     let steady: Vec<Vec<bool>> = (0..frames)
         .into_par_iter()
@@ -119,7 +130,41 @@ pub fn dynamic_mask(
         static_jitter: median(&mut shares).unwrap_or(0.0),
         moving,
     };
-    Ok(DynamicMask { mask, report })
+    Ok(Motion {
+        scene_flow: vectors_of(scene, &mask, &fields),
+        mask,
+        report,
+    })
+}
+
+fn check_size(field: &FlowField, scene: &Scene4d) -> Result<()> {
+    let found = (field.height, field.width);
+    if found == (scene.height, scene.width) {
+        return Ok(());
+    }
+    let wanted = format!("{} x {}", scene.height, scene.width);
+    Err(Error::shape("optical flow", wanted, found))
+}
+
+/// Scene flow of what moves, as a scene keeps it.
+fn vectors_of(scene: &Scene4d, mask: &[u8], fields: &[FlowField]) -> Vec<Half> {
+    let n = scene.pixels_per_frame();
+    let empty: &[f32] = &[];
+    let depth = |i: usize| scene.frame_depth(i).unwrap_or(empty);
+    let mut vectors = Vec::with_capacity(fields.len() * n * 3);
+    for (i, field) in fields.iter().enumerate() {
+        let moved = scene_flow(
+            (&scene.frame_points(i), &scene.frame_points(i + 1)),
+            (depth(i), depth(i + 1)),
+            (scene.frame_valid(i), scene.frame_valid(i + 1)),
+            field,
+        );
+        for (vector, moves) in moved.vectors.as_chunks::<3>().0.iter().zip(&mask[i * n..]) {
+            let kept = if *moves > 0 { *vector } else { [0.0; 3] };
+            vectors.extend(kept.map(Half::from_f32));
+        }
+    }
+    vectors
 }
 
 /// `|S| f / depth` of the first frame's pixels; NaN where the flow is not to be believed.
@@ -202,17 +247,18 @@ fn keep_larger(kept: &mut [f32], other: &[f32]) {
     }
 }
 
-/// Pixels above the high threshold, and those above the low one that touch them.
-fn thresholded(evidence: &[f32], least_px: f64, width: usize) -> Vec<bool> {
-    let mut finite: Vec<f64> = evidence
-        .iter()
-        .filter(|e| e.is_finite())
-        .map(|e| f64::from(*e))
-        .collect();
+/// Divides evidence by the threshold of its frame: what is uncertain, or the frame's own noise.
+fn in_thresholds(evidence: &mut [f32], least_px: f64) {
+    let finite = evidence.iter().filter(|e| e.is_finite());
+    let mut finite: Vec<f64> = finite.map(|e| f64::from(*e)).collect();
     let sigma = MAD_TO_SIGMA * median(&mut finite).unwrap_or(0.0);
-    let high = (HIGH * sigma).max(least_px);
-    let low = (high * LOW_SHARE) as f32;
-    let high = high as f32;
+    let high = (HIGH * sigma).max(least_px) as f32;
+    evidence.iter_mut().for_each(|e| *e /= high);
+}
+
+/// Pixels above the threshold, and those above a share of it that touch them.
+fn thresholded(evidence: &[f32], width: usize) -> Vec<bool> {
+    let (high, low) = (1.0, LOW_SHARE);
     let mut mask = vec![false; evidence.len()];
     let mut open: Vec<usize> = (0..evidence.len())
         .filter(|&i| evidence[i] > high)

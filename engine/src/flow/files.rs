@@ -67,6 +67,48 @@ pub struct FlowFiles {
     pub backward: Vec<PathBuf>,
 }
 
+impl FlowFiles {
+    /// The `.flo` and `.npy` files of a folder by name, one from each frame to the next; those of its
+    /// folder `backward`, if there is one, lead from each frame to the one before.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Format`] if there are not `frames - 1` of a kind.
+    pub fn of_folder(folder: &Path, frames: usize) -> Result<Self> {
+        let forward = listed(folder, frames)?;
+        let other_way = folder.join("backward");
+        let backward = if other_way.is_dir() {
+            listed(&other_way, frames)?
+        } else {
+            Vec::new()
+        };
+        Ok(Self { forward, backward })
+    }
+}
+
+fn listed(folder: &Path, frames: usize) -> Result<Vec<PathBuf>> {
+    let entries = std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(|e| Error::io(folder, e))?.path();
+        if path.extension().is_some_and(|e| e == "flo" || e == "npy") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.len() + 1 == frames {
+        return Ok(files);
+    }
+    Err(Error::format(
+        folder,
+        format!(
+            "holds {} .flo or .npy files; {} are required for {frames} frames, one from each to the \
+             next",
+            files.len(),
+            frames.saturating_sub(1)
+        ),
+    ))
+}
+
 impl FlowProvider for FlowFiles {
     fn forward(&mut self, frame_idx: usize) -> Result<FlowField> {
         let path = self.forward.get(frame_idx).ok_or_else(|| {

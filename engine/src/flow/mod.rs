@@ -4,21 +4,32 @@
 //! provider      trait FlowProvider; flow of a file, of a procedural clip
 //! files         .flo and .npy
 //! consistency   forward against backward
+//! ego           flow of a still world
+//! dense         flow of pictures, from coarse to fine: level, patches
 //! scene_flow    S(u) = P_{i+1}(u + F(u)) - P_i(u)
+//! solid         surfaces that are not where they were
 //! dynamic       which pixels move in the world
+//! anchors       where the centres of frames went that were centred one by one
 //! ```
 
+mod anchors;
 mod consistency;
 mod dense;
 mod dynamic;
+mod ego;
 mod files;
+mod level;
+mod patches;
 mod provider;
 mod pyramid;
 mod scene_flow;
+mod solid;
 
+pub use anchors::offsets_by_flow;
 pub use consistency::consistent;
 pub use dense::DenseFlow;
-pub use dynamic::{DynamicMask, MotionReport, dynamic_mask};
+pub use dynamic::{Motion, MotionReport, find_motion};
+pub use ego::ego_flow;
 pub use files::{FlowFiles, read_flow};
 pub use provider::{ExactFlow, FlowProvider};
 pub use scene_flow::{SceneFlow, scene_flow};

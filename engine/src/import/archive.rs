@@ -39,29 +39,29 @@ struct Member {
 
 /// An opened archive.
 #[derive(Clone, Debug)]
-pub(super) struct Archive {
+pub(crate) struct Archive {
     source: Source,
     members: BTreeMap<String, Member>,
 }
 
 impl Archive {
     /// Opens an archive on disk.
-    pub(super) fn open(path: PathBuf) -> Reason<Self> {
+    pub(crate) fn open(path: PathBuf) -> Reason<Self> {
         Self::of(Source::File(path))
     }
 
     /// Opens an archive in memory.
-    pub(super) fn from_bytes(bytes: Vec<u8>) -> Reason<Self> {
+    pub(crate) fn from_bytes(bytes: Vec<u8>) -> Reason<Self> {
         Self::of(Source::Bytes(bytes))
     }
 
     /// Names of the members, sorted.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.members.keys().map(String::as_str)
     }
 
     /// Unpacks a member.
-    pub(super) fn read(&self, name: &str, budget: &Budget) -> Reason<Vec<u8>> {
+    pub(crate) fn read(&self, name: &str, budget: &Budget) -> Reason<Vec<u8>> {
         let member = self
             .members
             .get(name)

@@ -28,13 +28,14 @@ type Reader = fn(&Files, &str, &Reading<'_>) -> Result<Clip>;
 
 struct Layout {
     tool: &'static str,
-    /// Files that must all stand in one folder; `*` stands for part of one name.
+    /// Files that must all stand in one folder; `*` stands for part of one name, `#` for a digit in
+    /// a name without `*`.
     signature: &'static [&'static str],
     read: Reader,
 }
 
 /// In the order in which they are tried: the more telling signature first.
-const LAYOUTS: [Layout; 13] = [
+const LAYOUTS: [Layout; 14] = [
     Layout {
         tool: "MegaSaM reconstruction",
         signature: &["images.npy", "disps.npy", "poses.npy", "intrinsics.npy"],
@@ -94,6 +95,11 @@ const LAYOUTS: [Layout; 13] = [
         tool: "4DNeX",
         signature: &["*.pkl"],
         read: four_d_nex::read,
+    },
+    Layout {
+        tool: "4DNeX",
+        signature: &["#####.mp4"],
+        read: four_d_nex::read_video,
     },
     Layout {
         tool: "npz",
@@ -185,7 +191,10 @@ fn folder_if_matches<'n>(name: &'n str, pattern: &str) -> Option<&'n str> {
                     && part.starts_with(before)
                     && part.ends_with(after)
             }
-            None => part == pattern,
+            None => {
+                let fits = |(a, b): (u8, u8)| a == b || (b == b'#' && a.is_ascii_digit());
+                part.len() == pattern.len() && part.bytes().zip(pattern.bytes()).all(fits)
+            }
         });
     all.then(|| &name[..cut])
 }
@@ -240,5 +249,10 @@ mod tests {
         assert_eq!(folder_if_matches("x.npz", "pose/*.npz"), None);
         assert_eq!(folder_if_matches("frame_0.npy", "frame_*.npy"), Some(""));
         assert_eq!(folder_if_matches("frame_.npy", "frame_0*.npy"), None);
+        assert_eq!(
+            folder_if_matches("out/00003.mp4", "#####.mp4"),
+            Some("out/")
+        );
+        assert_eq!(folder_if_matches("holiday.mp4", "#####.mp4"), None);
     }
 }

@@ -15,12 +15,12 @@
 //! | MegaSaM reconstruction | `disps.npy`, `poses.npy` | world to camera, w last | 0 |
 //! | ViPE | `pose/*.npz`, `depth/*.zip` | camera to world | 0 |
 //! | DepthCrafter, GeometryCrafter | npz with `depth` alone, `point_map` | none | – |
-//! | 4DNeX | `*.pkl` | none, solved for | – |
+//! | 4DNeX | `*.pkl`, else a folder with `00000.mp4` | none, solved for | – |
 //! | zero-MSF | `scene_flow.npy`, `points_3d.npy` | none, solved for | – |
 //! | COLMAP | `cameras.bin` or `.txt` | world to camera, w first | 0.5 |
 //! | nerfstudio | `transforms.json` | OpenGL, camera to world | 0.5 |
 
-mod archive;
+pub(crate) mod archive;
 mod budget;
 mod clip;
 mod colmap;
@@ -33,11 +33,11 @@ mod mega_sam;
 mod monst3r;
 mod nerfstudio;
 mod npy;
-mod npz;
+pub(crate) mod npz;
 mod npz_clips;
-mod numbers;
+pub(crate) mod numbers;
 mod pickle;
-mod pictures;
+pub(crate) mod pictures;
 mod series;
 mod sintel;
 mod trajectory;
@@ -45,12 +45,14 @@ mod video;
 mod vipe;
 mod zero_msf;
 
+pub(crate) use archive::Archive;
 pub use budget::{Budget, Reason};
 pub use npy::{NpyArray, NpyType};
 pub use npz_clips::DISPARITY_OFFSET;
 pub use sintel::read_depth_dpt;
 pub(crate) use sintel::tagged_plane;
 pub use trajectory::{QuaternionOrder, Stamps, TrajectoryFile, read_cam, read_trajectory};
+pub(crate) use trajectory::{rotation_of, rotation_of_rows};
 
 use std::path::{Path, PathBuf};
 
@@ -93,7 +95,9 @@ pub struct Imported {
 
 /// True if a path looks like something that [`import`] reads: by names, without reading contents.
 pub fn is_importable(path: &Path) -> bool {
-    files::Files::open(path).is_ok_and(|files| layout::is_known(&files))
+    // A video by itself is an input, whatever its name.
+    let is_video = path.is_file() && path.extension().is_some_and(|e| e == "mp4");
+    !is_video && files::Files::open(path).is_ok_and(|files| layout::is_known(&files))
 }
 
 /// Reads what another tool left.

@@ -5,31 +5,31 @@ use super::budget::{Budget, Reason};
 use super::npy::NpyArray;
 
 /// An npz archive.
-pub(super) struct Npz {
+pub(crate) struct Npz {
     archive: Archive,
 }
 
 impl Npz {
     /// Opens an archive in memory.
-    pub(super) fn parse(bytes: Vec<u8>) -> Reason<Self> {
+    pub(crate) fn parse(bytes: Vec<u8>) -> Reason<Self> {
         Ok(Self {
             archive: Archive::from_bytes(bytes)?,
         })
     }
 
     /// True if there are arrays with all of these names.
-    pub(super) fn has_all(&self, keys: &[&str]) -> bool {
+    pub(crate) fn has_all(&self, keys: &[&str]) -> bool {
         keys.iter().all(|key| self.has(key))
     }
 
     /// True if there is an array with this name.
-    pub(super) fn has(&self, key: &str) -> bool {
+    pub(crate) fn has(&self, key: &str) -> bool {
         let member = format!("{key}.npy");
         self.archive.names().any(|name| name == member)
     }
 
     /// Names of the arrays.
-    pub(super) fn keys(&self) -> Vec<&str> {
+    pub(crate) fn keys(&self) -> Vec<&str> {
         self.archive
             .names()
             .filter_map(|name| name.strip_suffix(".npy"))
@@ -37,7 +37,7 @@ impl Npz {
     }
 
     /// Reads an array and converts it.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         key: &str,
         budget: &Budget,
@@ -50,17 +50,17 @@ impl Npz {
     }
 
     /// Shape and values as f32.
-    pub(super) fn f32(&self, key: &str, budget: &Budget) -> Reason<(Vec<usize>, Vec<f32>)> {
+    pub(crate) fn f32(&self, key: &str, budget: &Budget) -> Reason<(Vec<usize>, Vec<f32>)> {
         self.read(key, budget, |a| Ok((a.shape.clone(), a.to_f32(budget)?)))
     }
 
     /// Shape and values as f64.
-    pub(super) fn f64(&self, key: &str, budget: &Budget) -> Reason<(Vec<usize>, Vec<f64>)> {
+    pub(crate) fn f64(&self, key: &str, budget: &Budget) -> Reason<(Vec<usize>, Vec<f64>)> {
         self.read(key, budget, |a| Ok((a.shape.clone(), a.to_f64(budget)?)))
     }
 
     /// Shape and bytes.
-    pub(super) fn u8(&self, key: &str, budget: &Budget) -> Reason<(Vec<usize>, Vec<u8>)> {
+    pub(crate) fn u8(&self, key: &str, budget: &Budget) -> Reason<(Vec<usize>, Vec<u8>)> {
         self.read(key, budget, |a| Ok((a.shape.clone(), a.to_u8(budget)?)))
     }
 }

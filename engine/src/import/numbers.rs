@@ -20,7 +20,7 @@ fn rigid(m: &[f64]) -> Reason<(glam::DMat3, DVec3)> {
 }
 
 /// Camera to world, `[T, 4, 4]` or `[T, 3, 4]`.
-pub(super) fn poses_c2w(shape: &[usize], values: &[f64]) -> Reason<Vec<WorldFromCamera>> {
+pub(crate) fn poses_c2w(shape: &[usize], values: &[f64]) -> Reason<Vec<WorldFromCamera>> {
     let size = match shape {
         [_, rows @ (3 | 4), 4] => rows * 4,
         _ => return Err(format!("poses of shape [T, 4, 4] required, got {shape:?}")),
@@ -40,7 +40,7 @@ pub(super) fn poses_c2w(shape: &[usize], values: &[f64]) -> Reason<Vec<WorldFrom
 }
 
 /// World to camera, `[T, 4, 4]` or `[T, 3, 4]`.
-pub(super) fn poses_w2c(shape: &[usize], values: &[f64]) -> Reason<Vec<WorldFromCamera>> {
+pub(crate) fn poses_w2c(shape: &[usize], values: &[f64]) -> Reason<Vec<WorldFromCamera>> {
     let read = poses_c2w(shape, values)?;
     Ok(read
         .into_iter()
@@ -55,7 +55,7 @@ pub(super) fn poses_w2c(shape: &[usize], values: &[f64]) -> Reason<Vec<WorldFrom
 }
 
 /// World to camera, `[T, 7]`: `tx ty tz qx qy qz qw`.
-pub(super) fn poses_w2c_quaternion(
+pub(crate) fn poses_w2c_quaternion(
     shape: &[usize],
     values: &[f64],
 ) -> Reason<Vec<WorldFromCamera>> {
@@ -81,7 +81,7 @@ pub(super) fn poses_w2c_quaternion(
 
 /// Lenses of a `[3, 3]` matrix for all frames or a `[T, 3, 3]` one, moved by `shift_px` to pixel
 /// centres at +0.5.
-pub(super) fn lenses(
+pub(crate) fn lenses(
     shape: &[usize],
     values: &[f64],
     frames: usize,
@@ -103,7 +103,7 @@ pub(super) fn lenses(
 }
 
 /// Lenses of `[T, 4]` rows `fx fy cx cy`; see [`lenses`].
-pub(super) fn lenses_by_four(
+pub(crate) fn lenses_by_four(
     shape: &[usize],
     values: &[f64],
     frames: usize,
@@ -130,7 +130,7 @@ pub(super) fn lenses_by_four(
 }
 
 /// Lens and place of each frame together.
-pub(super) fn cameras(lenses: &[Intrinsics], poses: &[WorldFromCamera]) -> Reason<Vec<Camera>> {
+pub(crate) fn cameras(lenses: &[Intrinsics], poses: &[WorldFromCamera]) -> Reason<Vec<Camera>> {
     if lenses.len() != poses.len() {
         return Err(format!("{} lenses for {} poses", lenses.len(), poses.len()));
     }
@@ -145,7 +145,7 @@ pub(super) fn cameras(lenses: &[Intrinsics], poses: &[WorldFromCamera]) -> Reaso
 }
 
 /// Rows of numbers in a text, all of one length.
-pub(super) fn rows(text: &str) -> Reason<Vec<Vec<f64>>> {
+pub(crate) fn rows(text: &str) -> Reason<Vec<Vec<f64>>> {
     let mut rows: Vec<Vec<f64>> = Vec::new();
     for (i, line) in text.lines().enumerate() {
         let line = line.trim();

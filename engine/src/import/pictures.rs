@@ -13,15 +13,15 @@ use crate::metrics::DepthMap;
 const MAX_SIDE: u32 = 16_384;
 
 /// A decoded picture.
-pub(super) struct Picture<T> {
-    pub(super) height: usize,
-    pub(super) width: usize,
+pub(crate) struct Picture<T> {
+    pub(crate) height: usize,
+    pub(crate) width: usize,
     /// Row-major, channels fastest.
-    pub(super) values: Vec<T>,
+    pub(crate) values: Vec<T>,
 }
 
 /// `[H, W, 3]` sRGB of a picture file.
-pub(super) fn rgb(bytes: &[u8], budget: &Budget) -> Reason<Picture<u8>> {
+pub(crate) fn rgb(bytes: &[u8], budget: &Budget) -> Reason<Picture<u8>> {
     let image = decode(bytes, budget)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     Ok(Picture {
@@ -32,7 +32,7 @@ pub(super) fn rgb(bytes: &[u8], budget: &Budget) -> Reason<Picture<u8>> {
 }
 
 /// `[H, W]` 16-bit values of a grey picture; 8-bit ones are refused, they would lose their unit.
-pub(super) fn grey16(bytes: &[u8], budget: &Budget) -> Reason<Picture<u16>> {
+pub(crate) fn grey16(bytes: &[u8], budget: &Budget) -> Reason<Picture<u16>> {
     match decode(bytes, budget)? {
         DynamicImage::ImageLuma16(grey) => Ok(Picture {
             height: grey.height() as usize,
@@ -44,7 +44,7 @@ pub(super) fn grey16(bytes: &[u8], budget: &Budget) -> Reason<Picture<u16>> {
 }
 
 /// `[H, W]` 8-bit values of a mask.
-pub(super) fn mask(bytes: &[u8], budget: &Budget) -> Reason<Picture<u8>> {
+pub(crate) fn mask(bytes: &[u8], budget: &Budget) -> Reason<Picture<u8>> {
     let image = decode(bytes, budget)?;
     let (width, height) = (image.width() as usize, image.height() as usize);
     Ok(Picture {
@@ -77,7 +77,7 @@ fn decode(bytes: &[u8], budget: &Budget) -> Reason<DynamicImage> {
 }
 
 /// The first of these channels that an EXR file has.
-pub(super) fn exr_channel(bytes: &[u8], names: &[&str], budget: &Budget) -> Reason<DepthMap> {
+pub(crate) fn exr_channel(bytes: &[u8], names: &[&str], budget: &Budget) -> Reason<DepthMap> {
     let head = guarded(|| {
         exr::meta::MetaData::read_from_buffered(Cursor::new(bytes), false)
             .map_err(|e| format!("damaged EXR: {e}"))
@@ -140,7 +140,7 @@ fn guarded<T>(work: impl FnOnce() -> Reason<T>) -> Reason<T> {
 }
 
 /// `[H, W, 3]` of a picture at another size; the same bytes where the size is right.
-pub(super) fn fitted(picture: Picture<u8>, height: usize, width: usize) -> Vec<u8> {
+pub(crate) fn fitted(picture: Picture<u8>, height: usize, width: usize) -> Vec<u8> {
     if (picture.height, picture.width) == (height, width) {
         return picture.values;
     }

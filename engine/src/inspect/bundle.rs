@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::{Inspection, Kind, memory_need, reason};
-use crate::pipeline::{BundleManifest, CodecSpec};
+use crate::pipeline::{BundleManifest, CodecSpec, ImageSpec};
 use crate::scene::TensorFile;
 use crate::weight_files::weight_paths;
 use crate::{Error, Result};
@@ -28,7 +28,24 @@ pub(super) fn inspect_bundle(folder: &Path) -> Result<Inspection> {
         &manifest.codec;
     let denoiser = &manifest.denoiser;
     let text = manifest.text.weights();
-    let names: BTreeSet<&str> = [codec, text, &denoiser.base, &denoiser.adapters].into();
+    let mut names: BTreeSet<&str> = [codec, text, &denoiser.base, &denoiser.adapters].into();
+    if let Some(ImageSpec::ClipVision { weights, .. }) = &manifest.image {
+        names.insert(weights);
+    }
+    let fast = manifest.fast.as_ref().map(|fast| &fast.lora);
+    names.extend(
+        manifest
+            .loras
+            .iter()
+            .chain(fast)
+            .map(|lora| lora.file.as_str()),
+    );
+    if let Some(fast) = &manifest.fast {
+        found.fact(
+            "fast",
+            format!("{} steps with {}", fast.sampling.steps, fast.lora.file),
+        );
+    }
     for name in names {
         found.add_weights(folder, name);
     }

@@ -3,6 +3,7 @@
 //! Reads headers and manifests only, so that a 30 GB checkpoint is described at once.
 
 mod bundle;
+mod networks;
 mod scene;
 mod weights;
 
@@ -14,7 +15,7 @@ use serde::Serialize;
 
 use crate::atomic_file::human_bytes;
 use crate::scene::TensorFile;
-use crate::weight_files::{FileKind, GgufFile};
+use crate::weight_files::{FileKind, GgufFile, pickle, weight_paths};
 use crate::{Error, Result};
 
 /// What a file is.
@@ -27,6 +28,10 @@ pub enum Kind {
     ModelBundle,
     /// Adapters, links and XYZ patch embedding of the decoupled branches.
     Adapter,
+    /// A LoRA for a base network.
+    Lora,
+    /// The embeddings of 4DNeX's two halves.
+    Embeddings,
     /// A Wan video transformer.
     Denoiser,
     /// A video codec.
@@ -37,6 +42,8 @@ pub enum Kind {
     ImageEncoder,
     /// A folder of safetensors files without a manifest, such as a training run.
     WeightFolder,
+    /// A PyTorch pickle, which is not looked into.
+    Pickle,
     /// Other tensors.
     Tensors,
 }
@@ -48,6 +55,9 @@ impl Kind {
             Self::Scene => "4D scene",
             Self::ModelBundle => "model bundle",
             Self::Adapter => "adapter",
+            Self::Lora => "LoRA",
+            Self::Embeddings => "domain embeddings of 4DNeX",
+            Self::Pickle => "PyTorch pickle",
             Self::Denoiser => "video transformer",
             Self::Codec => "video codec",
             Self::TextEncoder => "text encoder",
@@ -117,6 +127,9 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
             bundle::inspect_folder(path)
         };
     }
+    if path.extension().is_some_and(|e| e == "json") {
+        return inspect_shards(path);
+    }
     let mut found = Inspection::new(path, Kind::Tensors);
     match FileKind::of(path)? {
         FileKind::Gguf => {
@@ -124,7 +137,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
             weights::describe(&mut found);
             return Ok(found);
         }
-        FileKind::Pickle => return Err(FileKind::refuse_pickle(path)),
+        FileKind::Pickle => return inspect_pickle(path),
         FileKind::Other => {}
     }
     let file = TensorFile::open(path)?;
@@ -135,6 +148,39 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
     } else {
         weights::describe(&mut found);
     }
+    Ok(found)
+}
+
+/// The shards behind an index, as the one network that they are.
+fn inspect_shards(index: &Path) -> Result<Inspection> {
+    let mut found = Inspection::new(index, Kind::Tensors);
+    let paths = weight_paths(index)?;
+    found.fact("shards", paths.len());
+    for path in paths {
+        found.add_file(&TensorFile::open(path)?, "");
+    }
+    weights::describe(&mut found);
+    Ok(found)
+}
+
+/// A pickle is not opened here: what it is shows once it is converted, in a process of its own.
+fn inspect_pickle(path: &Path) -> Result<Inspection> {
+    let mut found = Inspection::new(path, Kind::Pickle);
+    found.bytes = std::fs::metadata(path)
+        .map_err(|e| Error::io(path, e))?
+        .len();
+    let converted = pickle::converted_path(path);
+    found.needs.push(if converted.is_file() {
+        format!(
+            "nothing: it is converted already, inspect {}",
+            converted.display()
+        )
+    } else {
+        format!(
+            "to be converted once: `one4d models convert {}`",
+            path.display()
+        )
+    });
     Ok(found)
 }
 

@@ -2,14 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Inspection, Kind, TensorSummary, memory_need};
+use super::{Inspection, Kind, TensorSummary, memory_need, networks};
 
 /// Tensors of a file by name, whatever its format.
-struct Listing<'a>(BTreeMap<&'a str, &'a TensorSummary>);
+pub(super) struct Listing<'a>(BTreeMap<&'a str, &'a TensorSummary>);
 
 impl Listing<'_> {
-    fn names(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().copied()
+    }
+
+    pub(super) fn dtypes(&self) -> impl Iterator<Item = &str> {
+        self.0.values().map(|tensor| tensor.dtype.as_str())
+    }
+
+    /// Shape of a tensor.
+    pub(super) fn exact(&self, name: &str) -> Option<&[usize]> {
+        Some(self.0.get(name)?.shape.as_slice())
+    }
+
+    /// Shape of the first tensor whose name ends so.
+    pub(super) fn ending(&self, ending: &str) -> Option<&[usize]> {
+        let found = self.0.iter().find(|(name, _)| name.ends_with(ending));
+        found.map(|(_, tensor)| tensor.shape.as_slice())
     }
 }
 
@@ -31,21 +46,10 @@ fn describe_listing(file: &Listing<'_>, found: &mut Inspection) {
     if let Some(last) = blocks.last() {
         found.fact("blocks", last + 1);
     }
-    match found.kind {
-        Kind::Adapter => describe_adapter(file, found),
-        Kind::Denoiser => {
-            if let Some(patch) = file.0.get("patch_embedding.weight")
-                && let &[width, channels, ..] = patch.shape.as_slice()
-            {
-                found.fact("width", width);
-                found.fact("inputs", format!("{channels} latent channels"));
-            }
-            found
-                .needs
-                .push("a codec and a text encoder of the same family".to_owned());
-        }
-        _ => {}
+    if matches!(found.kind, Kind::Adapter | Kind::Lora) {
+        describe_adapter(file, found);
     }
+    networks::describe(file, found);
     for (key, value) in found.metadata.clone() {
         let shown: String = value.chars().take(120).collect();
         found.fact(&key, shown);
@@ -56,8 +60,14 @@ fn describe_listing(file: &Listing<'_>, found: &mut Inspection) {
 fn kind(file: &Listing<'_>) -> Kind {
     let any = |test: &dyn Fn(&str) -> bool| file.names().any(test);
     let has = |part: &str| any(&|name| name.contains(part));
-    if has(".lora_A") || has("lora_down") || any(&|n| n.starts_with("links.")) {
+    let is_branch = any(&|n| n.contains(".rgb.") || n.contains(".xyz.") || n.contains(".joint."));
+    let is_lora = has("lora_A") || has("lora_down") || has("lora.down") || has(".diff");
+    if any(&|n| n.starts_with("links.")) || (is_lora && is_branch) {
         Kind::Adapter
+    } else if is_lora {
+        Kind::Lora
+    } else if any(&|n| n.ends_with("domain_embeddings")) {
+        Kind::Embeddings
     } else if any(&|n| n.ends_with("cls_embedding") || n.ends_with("embeddings.class_embedding")) {
         Kind::ImageEncoder
     } else if any(&|n| n.ends_with("patch_embedding.weight")) {
@@ -77,7 +87,10 @@ fn describe_adapter(file: &Listing<'_>, found: &mut Inspection) {
     let ranks: BTreeSet<usize> = file
         .0
         .iter()
-        .filter(|(name, _)| name.contains("lora_A") || name.contains("lora_down"))
+        .filter(|(name, _)| {
+            let sides = ["lora_A", "lora_down", "lora.down"];
+            sides.iter().any(|side| name.contains(side))
+        })
         .filter_map(|(_, info)| info.shape.first().copied())
         .collect();
     let join = |values: BTreeSet<usize>| {

@@ -51,7 +51,7 @@ impl Activation {
     }
 
     /// `y = f(x)`; the match is outside the loop so that each loop vectorises.
-    fn values(self, x: &[f32], y: &mut [f32]) {
+    pub(super) fn values(self, x: &[f32], y: &mut [f32]) {
         match self {
             Self::Silu => map(
                 x,

@@ -1,9 +1,12 @@
 //! A frozen linear layer with one low-rank pair a branch, in one pass over the weight.
 
+use std::sync::Arc;
+
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
 use super::linear;
 use super::matmul::{Held, Mat, MatMut, Parallelism, matmul};
+use super::stored_linear::{self, StoredRows};
 use super::tensor_data::{read, values, wanted};
 
 /// All threads; `gemm` keeps small products on one.
@@ -12,12 +15,19 @@ const ALL: Parallelism = Parallelism::Rayon(0);
 /// `W x_m + b + scale * B_m (A_m x_m)` of `x` `[R, N, I]`, rows ordered by branch, with
 /// A `[M, K, I]` and B `[M, O, K]`. Neither `weight` nor `bias` learns.
 pub(crate) struct LoraLinear {
-    /// `[O, I]`, contiguous.
-    pub(crate) weight: Tensor,
+    pub(crate) weight: Frozen,
     /// `[O]`, contiguous.
     pub(crate) bias: Option<Tensor>,
     /// Factor before B.
     pub(crate) scale: f32,
+}
+
+/// The weight under the adapters, `[O, I]`.
+pub(crate) enum Frozen {
+    /// f32, contiguous.
+    Wide(Tensor),
+    /// Widened while it is used; has no gradient to `x`.
+    Stored(Arc<dyn StoredRows>),
 }
 
 /// Sizes of one call.
@@ -103,9 +113,14 @@ impl CustomOp3 for LoraLinear {
             values(a, a_layout)?,
             values(b, b_layout)?,
         );
-        let weight = read(&self.weight)?;
         let bias = self.bias.as_ref().map(read).transpose()?;
-        let mut y = linear::forward(x, &weight, bias.as_deref(), (s.outputs, s.inputs));
+        let mut y = match &self.weight {
+            Frozen::Wide(weight) => {
+                let dims = (s.outputs, s.inputs);
+                linear::forward(x, &read(weight)?, bias.as_deref(), dims)
+            }
+            Frozen::Stored(weight) => stored_linear::forward(x, &**weight, bias.as_deref())?,
+        };
         for m in 0..s.branches {
             let low = product(s.x(x, m), s.a(a, m).t(), (s.rows, s.rank), 1.0); // [R/M N, K]
             let part = &mut y[Sizes::part(m, s.rows * s.outputs)];
@@ -128,7 +143,10 @@ impl CustomOp3 for LoraLinear {
         let s = Sizes::of(x_tensor.shape(), a_tensor.shape(), b_tensor.shape())?;
         let grad = grad.contiguous()?;
         let (x, a, b) = (read(x_tensor)?, read(a_tensor)?, read(b_tensor)?);
-        let (grad, weight) = (read(&grad)?, read(&self.weight)?);
+        let Frozen::Wide(weight) = &self.weight else {
+            candle_core::bail!("adapters learn on f32 weights only");
+        };
+        let (grad, weight) = (read(&grad)?, read(weight)?);
         let mut dx = Vec::new();
         if x_tensor.track_op() {
             let rows = s.branches * s.rows;

@@ -10,6 +10,7 @@
 
 pub(crate) mod activation;
 pub(crate) mod attention;
+pub(crate) mod bf16;
 pub(crate) mod causal_conv3d;
 pub(crate) mod linear;
 pub(crate) mod lora;
@@ -19,8 +20,11 @@ pub(crate) mod norm;
 pub(crate) mod rope;
 mod rows;
 mod simd;
+pub(crate) mod stored_linear;
 mod tensor_data;
 pub(crate) mod update;
+
+pub(crate) use tensor_data::with_bf16;
 
 use candle_core::{DType, Tensor};
 

@@ -51,8 +51,9 @@ impl Norm {
         (mean, 1.0 / (scale * square + self.eps as f32).sqrt())
     }
 
+    /// One row: weight and bias `[E]`, or empty.
     #[inline(always)]
-    fn row(&self, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
+    pub(super) fn row(&self, x: &[f32], weight: &[f32], bias: &[f32], y: &mut [f32]) {
         let (mean, inverse) = self.moments(x);
         if weight.is_empty() {
             for (y, x) in y.iter_mut().zip(x) {

@@ -49,8 +49,9 @@ impl Rope {
     }
 }
 
+/// Rotates the pairs of one head by `direction` times its angles.
 #[inline(always)]
-fn rotate_head(x: &[f32], cos: &[f32], sin: &[f32], direction: f32, y: &mut [f32]) {
+pub(super) fn rotate_head(x: &[f32], cos: &[f32], sin: &[f32], direction: f32, y: &mut [f32]) {
     let (xs, _) = x.as_chunks::<2>();
     let (ys, _) = y.as_chunks_mut::<2>();
     for (((y, x), c), s) in ys.iter_mut().zip(xs).zip(cos).zip(sin) {

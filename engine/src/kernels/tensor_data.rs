@@ -21,6 +21,16 @@ pub(super) fn read(tensor: &Tensor) -> Result<impl Deref<Target = [f32]>> {
     .map_err(|_| Error::msg("a fused kernel needs an f32 tensor in main memory"))
 }
 
+/// Calls `work` with the values of a contiguous bf16 tensor in main memory.
+pub(crate) fn with_bf16<R>(tensor: &Tensor, work: impl FnOnce(&[half::bf16]) -> R) -> Result<R> {
+    let (storage, layout) = tensor.storage_and_layout();
+    let (start, end) = contiguous_range(layout)?;
+    match &*storage {
+        Storage::Cpu(CpuStorage::BF16(values)) => Ok(work(&values[start..end])),
+        _ => Err(Error::msg("a bf16 tensor in main memory is needed")),
+    }
+}
+
 /// A tensor of `values` shaped like `like`.
 pub(super) fn tensor_like(values: Vec<f32>, like: &Tensor) -> Result<Tensor> {
     Tensor::from_vec(values, like.shape(), like.device())

@@ -26,6 +26,7 @@ use std::path::Path;
 
 pub use self::image::load_image;
 pub use probe::{MediaInfo, MediaKind, probe};
+pub(crate) use resize::resize;
 pub use resize::{CropRect, fit};
 pub use sampling::Sampling;
 

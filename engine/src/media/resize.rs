@@ -55,7 +55,7 @@ pub fn fit(frame: &Frame, height: usize, width: usize) -> Result<(Frame, CropRec
 
 /// Resizes the part `crop` of a frame: Lanczos with three lobes, widened when it shrinks so that
 /// nothing aliases.
-pub(super) fn resize(frame: &Frame, crop: CropRect, height: usize, width: usize) -> Result<Frame> {
+pub(crate) fn resize(frame: &Frame, crop: CropRect, height: usize, width: usize) -> Result<Frame> {
     let bad = || {
         Error::shape(
             "frame",

@@ -1,11 +1,13 @@
 //! The fits by which published evaluations bring a prediction onto the ground truth.
 //!
-//! Pairs are `(predicted, truth)`. Sums run over blocks of fixed size, so that a result does not
-//! depend on the number of threads.
+//! Pairs are `(predicted, truth)`, in either precision; all sums are f64 and run over blocks of fixed
+//! size, so that a result does not depend on the number of threads.
+
+use std::cmp::Ordering;
 
 use rayon::prelude::*;
 
-use crate::geometry::robust::median;
+use crate::Result;
 
 /// Pairs summed by one task.
 const BLOCK: usize = 1 << 16;
@@ -22,8 +24,14 @@ pub struct Lad2 {
 /// Change of the mean error below which [`lad2`] stops.
 const LAD2_TOLERANCE: f64 = 1e-6;
 
-fn sums<const N: usize>(
-    pairs: &[(f64, f64)],
+/// A number of a pair: single precision halves the memory of a long sequence.
+pub trait Number: Copy + Into<f64> + PartialOrd + Send + Sync {}
+
+impl Number for f32 {}
+impl Number for f64 {}
+
+fn sums<T: Number, const N: usize>(
+    pairs: &[(T, T)],
     of: impl Fn(f64, f64) -> [f64; N] + Sync,
 ) -> [f64; N] {
     let blocks: Vec<[f64; N]> = pairs
@@ -31,7 +39,7 @@ fn sums<const N: usize>(
         .map(|block| {
             let mut total = [0.0; N];
             for &(p, g) in block {
-                for (sum, x) in total.iter_mut().zip(of(p, g)) {
+                for (sum, x) in total.iter_mut().zip(of(p.into(), g.into())) {
                     *sum += x;
                 }
             }
@@ -55,18 +63,26 @@ fn sums<const N: usize>(
 /// start by more than about 0.1: published numbers depend on it (Junyi42/monst3r
 /// dust3r/depth_eval.py @ 574cc77).
 ///
-/// `None` without pairs or with a median prediction of zero.
-pub fn lad2(pairs: &[(f64, f64)], how: Lad2) -> Option<(f64, f64)> {
-    let middle =
-        |side: fn(&(f64, f64)) -> f64| median(&mut pairs.iter().map(side).collect::<Vec<_>>());
-    let start = middle(|p| p.1)? / middle(|p| p.0)?;
-    if !start.is_finite() {
-        return None;
-    }
+/// `None` without pairs or with a median prediction of zero. `go_on` is asked before every step: on
+/// millions of pixels all steps take minutes.
+///
+/// # Errors
+/// What `go_on` returns.
+pub fn lad2<T: Number>(
+    pairs: &[(T, T)],
+    how: Lad2,
+    mut go_on: impl FnMut() -> Result<()>,
+) -> Result<Option<(f64, f64)>> {
+    let middle = |side: fn(&(T, T)) -> T| median_of(pairs.iter().map(side).collect());
+    let start = match (middle(|p| p.1), middle(|p| p.0)) {
+        (Some(g), Some(p)) if (g / p).is_finite() => g / p,
+        _ => return Ok(None),
+    };
     let n = pairs.len() as f64;
     let (mut x, mut first, mut second) = ([start, 0.0], [0.0; 2], [0.0; 2]);
     let mut previous: Option<f64> = None;
     for step in 1..=how.steps {
+        go_on()?;
         let [loss, by_scale, by_shift] = sums(pairs, |p, g| {
             let rest = x[0] * p + x[1] - g;
             let sign = if rest == 0.0 { 0.0 } else { rest.signum() };
@@ -86,14 +102,21 @@ pub fn lad2(pairs: &[(f64, f64)], how: Lad2) -> Option<(f64, f64)> {
         }
         previous = Some(loss);
     }
-    x.iter().all(|x| x.is_finite()).then_some((x[0], x[1]))
+    Ok(x.iter().all(|x| x.is_finite()).then_some((x[0], x[1])))
+}
+
+/// Lower median; `None` for no values.
+fn median_of<T: Number>(mut values: Vec<T>) -> Option<f64> {
+    let last = values.len().checked_sub(1)?;
+    let by = |a: &T, b: &T| a.partial_cmp(b).unwrap_or(Ordering::Equal);
+    Some((*values.select_nth_unstable_by(last / 2, by).1).into())
 }
 
 /// Scale by ten Weiszfeld steps from the ratio of the means, at least 1e-3 (CUT3R/CUT3R
 /// eval/video_depth/tools.py @ 8bc15dc): `s <- sum w p g / sum w p^2`, `w = 1 / max(|s p - g|, 1e-8)`.
 ///
 /// `None` without pairs or for a prediction of zeros.
-pub fn weiszfeld_scale(pairs: &[(f64, f64)]) -> Option<f64> {
+pub fn weiszfeld_scale<T: Number>(pairs: &[(T, T)]) -> Option<f64> {
     let [sum_p, sum_g] = sums(pairs, |p, g| [p, g]);
     let mut scale = sum_g / sum_p;
     for _ in 0..10 {
@@ -106,8 +129,15 @@ pub fn weiszfeld_scale(pairs: &[(f64, f64)]) -> Option<f64> {
     scale.is_finite().then(|| scale.max(1e-3))
 }
 
+/// Scale by the median of `ln g - ln p`: the exact minimum of the absolute error in log space, over
+/// pairs of which both are positive. `None` without such pairs.
+pub fn log_scale<T: Number>(pairs: &[(T, T)]) -> Option<f64> {
+    let ratios = pairs.iter().map(|&(p, g)| (g.into() / p.into()).ln());
+    median_of(ratios.filter(|r| r.is_finite()).collect()).map(f64::exp)
+}
+
 /// Scale and shift by least squares; `None` without pairs or for a constant prediction.
-pub fn least_squares_line(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+pub fn least_squares_line<T: Number>(pairs: &[(T, T)]) -> Option<(f64, f64)> {
     let n = pairs.len() as f64;
     let [mean_p, mean_g] = sums(pairs, |p, g| [p, g]).map(|sum| sum / n);
     let [pg, pp] = sums(pairs, |p, g| {
@@ -133,6 +163,10 @@ mod tests {
                 (p, scale * p + shift + wild)
             })
             .collect()
+    }
+
+    fn lad2(pairs: &[(f64, f64)], how: Lad2) -> Option<(f64, f64)> {
+        super::lad2(pairs, how, || Ok(())).unwrap()
     }
 
     #[test]
@@ -178,6 +212,19 @@ mod tests {
         assert!((found - 2.0).abs() < 1e-2, "{found}");
         assert!(weiszfeld_scale(&[(0.0, 1.0)]).is_none());
         assert_eq!(weiszfeld_scale(&[(1.0, 1e-9), (2.0, 2e-9)]), Some(1e-3));
+    }
+
+    #[test]
+    fn the_log_scale_is_the_median_ratio() {
+        let found = log_scale(&[
+            (1.0, 2.0),
+            (2.0, 4.0),
+            (3.0, 600.0),
+            (0.0, 1.0),
+            (-1.0, 1.0),
+        ]);
+        assert!((found.unwrap() - 2.0).abs() < 1e-12);
+        assert!(log_scale(&[(0.0, 1.0)]).is_none());
     }
 
     #[test]

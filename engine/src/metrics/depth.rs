@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::aligner::Number;
 use crate::geometry::robust::{median, weighted_median};
 
 /// Aligned depth below this counts as this where a logarithm or quotient is taken.
@@ -220,11 +221,11 @@ impl DepthPairs {
 ///
 /// For each slope the best shift is the median of the rests, and the loss that remains is convex in
 /// the slope: golden section, from a bracket that grows until it holds the minimum.
-pub(super) fn exact_l1_line(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+pub(super) fn exact_l1_line<T: Number>(pairs: &[(T, T)]) -> Option<(f64, f64)> {
     let mut rests = vec![0.0; pairs.len()];
     let mut loss = |scale: f64| {
-        for (rest, (p, g)) in rests.iter_mut().zip(pairs) {
-            *rest = g - scale * p;
+        for (rest, &(p, g)) in rests.iter_mut().zip(pairs) {
+            *rest = g.into() - scale * p.into();
         }
         let shift = median(&mut rests).unwrap_or(0.0);
         (rests.iter().map(|r| (r - shift).abs()).sum::<f64>(), shift)
@@ -250,16 +251,15 @@ pub(super) fn exact_l1_line(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
 }
 
 /// A constant prediction has no slope: its shift alone is fitted. `None` without pairs.
-fn least_squares_line(pairs: &[(f64, f64)]) -> Option<(f64, f64)> {
+fn least_squares_line<T: Number>(pairs: &[(T, T)]) -> Option<(f64, f64)> {
     if pairs.is_empty() {
         return None;
     }
     let n = pairs.len() as f64;
-    let (sum_p, sum_g) = pairs
-        .iter()
-        .fold((0.0, 0.0), |(a, b), (p, g)| (a + p, b + g));
+    let wide = || pairs.iter().map(|&(p, g)| (p.into(), g.into()));
+    let (sum_p, sum_g) = wide().fold((0.0, 0.0), |(a, b), (p, g): (f64, f64)| (a + p, b + g));
     let (mean_p, mean_g) = (sum_p / n, sum_g / n);
-    let (pg, pp) = pairs.iter().fold((0.0, 0.0), |(pg, pp), (p, g)| {
+    let (pg, pp) = wide().fold((0.0, 0.0), |(pg, pp), (p, g)| {
         let p = p - mean_p;
         (pg + p * (g - mean_g), pp + p * p)
     });

@@ -9,18 +9,23 @@
 //! | `cut3r-scale` | cubic | same | depth scale, Weiszfeld | Sintel |
 //! | `cut3r-shift` | cubic | same | as `monst3r` | Sintel |
 //! | `depthcrafter` | bilinear | `1e-3 < g < max` | disparity scale and shift, least squares | to max |
+//! | `worldreel` | cubic | `0 < g` | depth scale, median of log ratios; plain mean over clips | none |
 //! | `exact-l1` | cubic | as `geo4d` | depth scale and shift, exact L1 minimum | as `geo4d` |
 //!
 //! Sources: Junyi42/monst3r @ 574cc77, jzr99/Geo4D @ 2e57abc, CUT3R/CUT3R @ 8bc15dc (their
-//! depth_eval), Tencent/DepthCrafter benchmark/eval.
+//! depth_eval), Tencent/DepthCrafter benchmark/eval. WorldReel's paper does not state its alignment:
+//! `worldreel` is this project's reading, and its truth is ViPE's estimate, so it says how far a
+//! prediction agrees with ViPE.
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::aligner::{Lad2, lad2, least_squares_line, weiszfeld_scale};
+use super::aligner::{Lad2, lad2, least_squares_line, log_scale, weiszfeld_scale};
 use super::depth::{DepthErrors, exact_l1_line};
 use super::depth_map::{DepthMap, ResizeFilter};
+use crate::job::JobCtx;
 use crate::{Error, Result};
 
 /// Least disparity that is inverted.
@@ -42,6 +47,8 @@ pub enum DepthPreset {
     Cut3rShift,
     /// DepthCrafter: predictions are disparity.
     Depthcrafter,
+    /// WorldReel's agreement with ViPE: one scale a clip in log space.
+    Worldreel,
     /// Nobody's, and independent of any optimiser: the exact L1 minimum.
     ExactL1,
 }
@@ -74,12 +81,13 @@ pub struct DepthLimits {
 
 impl DepthPreset {
     /// All presets.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Monst3r,
         Self::Geo4d,
         Self::Cut3rScale,
         Self::Cut3rShift,
         Self::Depthcrafter,
+        Self::Worldreel,
         Self::ExactL1,
     ];
 
@@ -91,6 +99,7 @@ impl DepthPreset {
             Self::Cut3rScale => "cut3r-scale",
             Self::Cut3rShift => "cut3r-shift",
             Self::Depthcrafter => "depthcrafter",
+            Self::Worldreel => "worldreel",
             Self::ExactL1 => "exact-l1",
         }
     }
@@ -106,6 +115,7 @@ impl DepthPreset {
             }
             Self::Cut3rScale => "scale in depth, 10 Weiszfeld steps",
             Self::Depthcrafter => "scale and shift in disparity, least squares",
+            Self::Worldreel => "scale in depth, median of log ratios",
             Self::ExactL1 => "scale and shift in depth, exact L1",
         }
     }
@@ -114,6 +124,7 @@ impl DepthPreset {
     pub fn limits(self, set: DepthSet) -> DepthLimits {
         let limits = |max_depth, clip| DepthLimits { max_depth, clip };
         match (self, set) {
+            (Self::Worldreel, _) => limits(None, None),
             (_, DepthSet::Sintel) | (Self::Geo4d | Self::ExactL1, DepthSet::Bonn) => {
                 limits(Some(70.0), Some(70.0))
             }
@@ -179,9 +190,10 @@ pub struct DepthSequence {
     preset: DepthPreset,
     set: DepthSet,
     limits: DepthLimits,
-    /// Predicted, truth, and whether it takes part in the fit.
-    pixels: Vec<(f64, f64)>,
-    fitted: Vec<bool>,
+    /// Predicted, truth; 8 bytes a pixel, for a sequence has tens of millions.
+    pixels: Vec<(f32, f32)>,
+    /// Which of them take part in the fit; `None` while all do.
+    fitted: Option<Vec<bool>>,
     /// End of each frame in `pixels`.
     ends: Vec<usize>,
     with_truth: usize,
@@ -195,7 +207,7 @@ impl DepthSequence {
             set,
             limits,
             pixels: Vec::new(),
-            fitted: Vec::new(),
+            fitted: None,
             ends: Vec::new(),
             with_truth: 0,
         }
@@ -225,15 +237,20 @@ impl DepthSequence {
         });
         let resized = predicted.resized(height, width, self.preset.filter());
         let max = self.limits.max_depth.unwrap_or(f64::INFINITY);
+        if mask.is_some() && self.fitted.is_none() {
+            self.fitted = Some(vec![true; self.pixels.len()]);
+        }
         for (i, (&p, &g)) in resized.values.iter().zip(&truth.values).enumerate() {
-            let (p, g) = (f64::from(p), f64::from(g));
-            if !(g > self.preset.least_truth() && g < max && g.is_finite()) {
+            let depth = f64::from(g);
+            if !(depth > self.preset.least_truth() && depth < max && depth.is_finite()) {
                 continue;
             }
             self.with_truth += 1;
             if p.is_finite() {
                 self.pixels.push((p, g));
-                self.fitted.push(mask.as_ref().is_none_or(|mask| mask[i]));
+                if let Some(fitted) = &mut self.fitted {
+                    fitted.push(mask.as_ref().is_none_or(|mask| mask[i]));
+                }
             }
         }
         self.ends.push(self.pixels.len());
@@ -256,9 +273,16 @@ impl DepthSequence {
     }
 
     /// Errors after the fit; `None` if no pixel is left or the fit has no answer.
-    pub fn scores(&self) -> Option<PresetScores> {
-        let (scale, shift) = self.fit()?;
-        let aligned = |&(p, g): &(f64, f64)| {
+    ///
+    /// # Errors
+    /// [`Error::Cancelled`] between the steps of the fit.
+    pub fn scores(&self, ctx: &JobCtx) -> Result<Option<PresetScores>> {
+        Ok(self.fit(ctx)?.and_then(|line| self.measure(line)))
+    }
+
+    fn measure(&self, (scale, shift): (f64, f64)) -> Option<PresetScores> {
+        let aligned = |&(p, g): &(f32, f32)| {
+            let (p, g) = (f64::from(p), f64::from(g));
             let value = scale * p + shift;
             let depth = match self.preset {
                 DepthPreset::Depthcrafter => 1.0 / value.max(MIN_DISPARITY),
@@ -289,7 +313,7 @@ impl DepthSequence {
         })
     }
 
-    fn fit(&self) -> Option<(f64, f64)> {
+    fn fit(&self, ctx: &JobCtx) -> Result<Option<(f64, f64)>> {
         let slow = Lad2 {
             rate: 1e-4,
             steps: 1000,
@@ -298,34 +322,46 @@ impl DepthSequence {
             rate: 1e-2,
             steps: 5000,
         };
-        let pairs: Vec<(f64, f64)> = self
-            .pixels
-            .iter()
-            .zip(&self.fitted)
-            .filter(|(_, fitted)| **fitted)
-            .map(|(pair, _)| *pair)
-            .collect();
-        match self.preset {
-            DepthPreset::Geo4d if self.set != DepthSet::Kitti => lad2(&pairs, fast),
+        let pairs = self.fitted_pixels();
+        let go_on = || ctx.check();
+        Ok(match self.preset {
+            DepthPreset::Geo4d if self.set != DepthSet::Kitti => lad2(&pairs, fast, go_on)?,
             DepthPreset::Monst3r | DepthPreset::Geo4d | DepthPreset::Cut3rShift => {
-                lad2(&pairs, slow)
+                lad2(&pairs, slow, go_on)?
             }
-            DepthPreset::Cut3rScale => Some((weiszfeld_scale(&pairs)?, 0.0)),
+            DepthPreset::Cut3rScale => weiszfeld_scale(&pairs).map(|scale| (scale, 0.0)),
             DepthPreset::Depthcrafter => {
-                let disparity: Vec<(f64, f64)> = pairs.iter().map(|(p, g)| (*p, 1.0 / g)).collect();
+                let disparity: Vec<(f64, f64)> = pairs
+                    .iter()
+                    .map(|&(p, g)| (f64::from(p), 1.0 / f64::from(g)))
+                    .collect();
                 least_squares_line(&disparity)
             }
+            DepthPreset::Worldreel => log_scale(&pairs).map(|scale| (scale, 0.0)),
             DepthPreset::ExactL1 => exact_l1_line(&pairs),
+        })
+    }
+
+    fn fitted_pixels(&self) -> Cow<'_, [(f32, f32)]> {
+        match &self.fitted {
+            None => Cow::Borrowed(&self.pixels),
+            Some(fitted) => self
+                .pixels
+                .iter()
+                .zip(fitted)
+                .filter(|(_, fitted)| **fitted)
+                .map(|(pair, _)| *pair)
+                .collect(),
         }
     }
 }
 
-/// Mean over sequences: by measured pixels, but plain for DepthCrafter. `None` without sequences.
+/// Mean over sequences: by measured pixels, but plain for DepthCrafter and WorldReel. `None` without sequences.
 pub fn mean_over_sequences(preset: DepthPreset, sequences: &[DepthErrors]) -> Option<DepthErrors> {
     let weighted: Vec<(DepthErrors, f64)> = sequences
         .iter()
         .map(|errors| match preset {
-            DepthPreset::Depthcrafter => (*errors, 1.0),
+            DepthPreset::Depthcrafter | DepthPreset::Worldreel => (*errors, 1.0),
             _ => (*errors, errors.pixels as f64),
         })
         .collect();

@@ -13,7 +13,7 @@ mod pose;
 mod report;
 mod trajectory;
 
-pub use aligner::{Lad2, lad2, least_squares_line, weiszfeld_scale};
+pub use aligner::{Lad2, Number, lad2, least_squares_line, log_scale, weiszfeld_scale};
 pub use depth::{DepthAlignment, DepthErrors, DepthPairs, DepthScores};
 pub use depth_map::{DepthMap, ResizeFilter};
 pub use depth_preset::{

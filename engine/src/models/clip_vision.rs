@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::names::NameTable;
+use super::reference_config::ReferenceConfig;
 use crate::nn::{Init, Linear, Weights, attention, gelu_erf, layer_norm, linear};
 use crate::{Error, Result};
 
@@ -84,33 +85,21 @@ impl ClipVisionConfig {
     /// # Errors
     /// [`Error::Invalid`] if a key is no whole number or the activation is not the exact GELU.
     pub fn from_reference(json: &Value) -> Result<Self> {
-        let count = |key: &str, default: usize| match json.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value
-                .as_u64()
-                .and_then(|n| usize::try_from(n).ok())
-                .ok_or_else(|| {
-                    let reason = format!("must be a whole number, got {value}");
-                    Error::invalid(format!("CLIP configuration `{key}`"), reason)
-                }),
-        };
+        let keys = ReferenceConfig::new("CLIP", json);
         // The reference's own default is the sigmoid form, which OpenCLIP's ViT-H does not use.
-        let activation = json.get("hidden_act").and_then(Value::as_str);
+        let activation = keys.text("hidden_act");
         if activation != Some("gelu") {
             let reason = format!("only the exact `gelu` is known, got {activation:?}");
-            return Err(Error::invalid("CLIP configuration `hidden_act`", reason));
+            return Err(keys.refuse("hidden_act", &reason));
         }
         let config = Self {
-            image_size: count("image_size", 224)?,
-            patch_size: count("patch_size", 32)?,
-            dim: count("hidden_size", 768)?,
-            ffn_dim: count("intermediate_size", 3072)?,
-            num_heads: count("num_attention_heads", 12)?,
-            num_layers: count("num_hidden_layers", 12)?,
-            eps: json
-                .get("layer_norm_eps")
-                .and_then(Value::as_f64)
-                .unwrap_or(1e-5),
+            image_size: keys.count("image_size", 224)?,
+            patch_size: keys.count("patch_size", 32)?,
+            dim: keys.count("hidden_size", 768)?,
+            ffn_dim: keys.count("intermediate_size", 3072)?,
+            num_heads: keys.count("num_attention_heads", 12)?,
+            num_layers: keys.count("num_hidden_layers", 12)?,
+            eps: keys.number("layer_norm_eps", 1e-5)?,
         };
         let whole = |n: usize, by: usize| by > 0 && n > 0 && n.is_multiple_of(by);
         if whole(config.image_size, config.patch_size) && whole(config.dim, config.num_heads) {

@@ -8,6 +8,8 @@ pub mod clip_vision;
 pub mod linear_codec;
 pub mod names;
 pub mod one4d;
+pub mod pillow;
+mod reference_config;
 pub mod umt5;
 pub mod umt5_text;
 pub mod wan;

@@ -4,13 +4,16 @@
 //! no scaling of the scores, RMS norms, a gated feed-forward and no biases. Names are those of
 //! Wan-Video/Wan2.1 `wan/modules/t5.py`; Hugging Face's are read through [`HUGGING_FACE`].
 
+use std::sync::Arc;
+
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::names::NameTable;
-use crate::nn::{Init, Linear, Weights, attention, gelu_tanh, rms_norm};
-use crate::{Error, Result};
+use super::reference_config::ReferenceConfig;
+use crate::Result;
+use crate::nn::{Init, Layers, Linear, Weights, attention, gelu_tanh, rms_norm};
 
 /// Our names and those of transformers' `UMT5EncoderModel`.
 pub const HUGGING_FACE: NameTable = NameTable {
@@ -106,38 +109,26 @@ impl Umt5Config {
     /// Reads transformers' `config.json` of a `UMT5EncoderModel`; absent keys take its defaults.
     ///
     /// # Errors
-    /// [`Error::Invalid`] if a key is no whole number, or the feed-forward is not the gated one.
+    /// [`crate::Error::Invalid`] if a key is no whole number, or the feed-forward is not the gated one.
     pub fn from_reference(json: &Value) -> Result<Self> {
-        let count = |key: &str, default: usize| match json.get(key) {
-            None | Some(Value::Null) => Ok(default),
-            Some(value) => value
-                .as_u64()
-                .and_then(|n| usize::try_from(n).ok())
-                .ok_or_else(|| {
-                    let reason = format!("must be a whole number, got {value}");
-                    Error::invalid(format!("UMT5 configuration `{key}`"), reason)
-                }),
-        };
-        if let Some(kind) = json.get("feed_forward_proj").and_then(Value::as_str)
-            && kind != "gated-gelu"
+        let keys = ReferenceConfig::new("UMT5", json);
+        if let Some(kind) = keys
+            .text("feed_forward_proj")
+            .filter(|kind| *kind != "gated-gelu")
         {
             let reason = format!("only gated-gelu is UMT5's, got {kind}");
-            return Err(Error::invalid(
-                "UMT5 configuration `feed_forward_proj`",
-                reason,
-            ));
+            return Err(keys.refuse("feed_forward_proj", &reason));
         }
-        let eps = json.get("layer_norm_epsilon").and_then(Value::as_f64);
         Ok(Self {
-            vocab_size: count("vocab_size", 250_112)?,
-            dim: count("d_model", 512)?,
-            ffn_dim: count("d_ff", 1024)?,
-            num_heads: count("num_heads", 6)?,
-            head_dim: count("d_kv", 64)?,
-            num_layers: count("num_layers", 8)?,
-            num_buckets: count("relative_attention_num_buckets", 32)?,
-            max_distance: count("relative_attention_max_distance", 128)?,
-            eps: eps.unwrap_or(1e-6),
+            vocab_size: keys.count("vocab_size", 250_112)?,
+            dim: keys.count("d_model", 512)?,
+            ffn_dim: keys.count("d_ff", 1024)?,
+            num_heads: keys.count("num_heads", 6)?,
+            head_dim: keys.count("d_kv", 64)?,
+            num_layers: keys.count("num_layers", 8)?,
+            num_buckets: keys.count("relative_attention_num_buckets", 32)?,
+            max_distance: keys.count("relative_attention_max_distance", 128)?,
+            eps: keys.number("layer_norm_epsilon", 1e-6)?,
         })
     }
 }
@@ -227,16 +218,59 @@ impl Layer {
     }
 }
 
+/// The table of token embeddings `[V, E]`.
+enum Embedding {
+    Held(Tensor),
+    /// In a file of which only the rows of a text are read.
+    InFile(Weights),
+}
+
+impl Embedding {
+    const NAME: &str = "weight";
+
+    fn new(cfg: &Umt5Config, weights: &Weights) -> Result<Self> {
+        let shape = [cfg.vocab_size, cfg.dim];
+        if !weights.is_streamed() {
+            return Ok(Self::Held(weights.get(
+                &shape,
+                Self::NAME,
+                Init::Normal(1.0),
+            )?));
+        }
+        weights
+            .unread()
+            .get(&shape, Self::NAME, Init::Normal(1.0))?;
+        Ok(Self::InFile(weights.clone()))
+    }
+
+    /// # Shapes
+    /// - `ids`: `[R, S]`; returns `[R, S, E]`
+    fn forward(&self, cfg: &Umt5Config, ids: &Tensor) -> Result<Tensor> {
+        let (rows, len) = ids.dims2()?;
+        let ids = ids.flatten_all()?;
+        let table = match self {
+            Self::Held(table) => table.index_select(&ids, 0)?,
+            Self::InFile(weights) => weights.rows(
+                [cfg.vocab_size, cfg.dim],
+                Self::NAME,
+                &ids.to_vec1::<u32>()?,
+            )?,
+        };
+        Ok(table.reshape((rows, len, cfg.dim))?) // [R, S, E]
+    }
+}
+
 /// The encoder.
 pub struct Umt5Encoder {
     cfg: Umt5Config,
-    embedding: Tensor,
-    layers: Vec<Layer>,
+    embedding: Embedding,
+    layers: Layers<Layer>,
     norm: Tensor,
 }
 
 impl Umt5Encoder {
     /// Reads the encoder under the official, Hugging Face's or llama.cpp's names, or starts a fresh one.
+    /// At a streamed place its layers are looked up now and read for each text, two in memory at a time.
     pub fn from_weights(cfg: &Umt5Config, weights: &Weights) -> Result<Self> {
         let weights = if weights.shape("enc.output_norm.weight").is_some() {
             weights.renamed(|name| GGUF.theirs(name))
@@ -251,20 +285,34 @@ impl Umt5Encoder {
             weights.clone()
         };
         weights.skip("encoder.embed_tokens.weight"); // tied to the shared table
-        let layers = (0..cfg.num_layers)
-            .map(|index| Layer::new(cfg, &weights.pp(format!("blocks.{index}"))))
-            .collect::<Result<_>>()?;
-        let table = [cfg.vocab_size, cfg.dim];
         Ok(Self {
-            embedding: weights
-                .pp("token_embedding")
-                .get(&table, "weight", Init::Normal(1.0))?,
-            layers,
+            embedding: Embedding::new(cfg, &weights.pp("token_embedding"))?,
+            layers: Self::layers_of(cfg, &weights)?,
             norm: weights
                 .pp("norm")
                 .get(&[cfg.dim], "weight", Init::Const(1.0))?,
             cfg: cfg.clone(),
         })
+    }
+
+    fn layers_of(cfg: &Umt5Config, weights: &Weights) -> Result<Layers<Layer>> {
+        let layer = |cfg: &Umt5Config, weights: &Weights, index: usize| {
+            Layer::new(cfg, &weights.pp(format!("blocks.{index}")))
+        };
+        if !weights.is_streamed() {
+            let layers = (0..cfg.num_layers).map(|index| layer(cfg, weights, index));
+            return Ok(Layers::resident(layers.collect::<Result<_>>()?));
+        }
+        let unread = weights.unread();
+        for index in 0..cfg.num_layers {
+            layer(cfg, &unread, index)?;
+        }
+        let (cfg, weights) = (cfg.clone(), weights.clone());
+        let count = cfg.num_layers;
+        Ok(Layers::streamed(
+            count,
+            Arc::new(move |index| layer(&cfg, &weights, index)),
+        ))
     }
 
     /// The shape of the encoder.
@@ -274,7 +322,7 @@ impl Umt5Encoder {
 
     /// The device of the weights.
     pub fn device(&self) -> &Device {
-        self.embedding.device()
+        self.norm.device()
     }
 
     /// Encodes token ids; tokens whose mask is 0 are not attended to. Their own rows hold values
@@ -285,20 +333,18 @@ impl Umt5Encoder {
     /// - returns `[R, S, E]`
     pub fn forward(&self, ids: &Tensor, mask: &Tensor) -> Result<Tensor> {
         let (rows, len) = ids.dims2()?;
-        let dtype = self.embedding.dtype();
-        let mut x = self
-            .embedding
-            .index_select(&ids.flatten_all()?, 0)?
-            .reshape((rows, len, self.cfg.dim))?; // [R, S, E]
+        let dtype = self.norm.dtype();
+        let mut x = self.embedding.forward(&self.cfg, ids)?; // [R, S, E]
         let padding = mask.to_dtype(DType::F32)?.affine(-1.0, 1.0)?; // 1 = padding
         let lowest = f64::from(f32::MIN) / 2.0; // half, so that adding a bias cannot overflow
         let hidden = (padding * lowest)?
             .to_dtype(dtype)?
             .reshape((rows, 1, 1, len))?; // [R, 1, 1, S]
         let buckets = self.buckets(len)?;
-        for layer in &self.layers {
+        self.layers.for_each(|_, layer| {
             x = layer.forward(&x, &buckets, &hidden, &self.cfg)?;
-        }
+            Ok(())
+        })?;
         rms_norm(&x, &self.norm, self.cfg.eps)
     }
 

@@ -1,7 +1,8 @@
 //! UMT5-XXL with its own tokenizer: loaded for a prompt, used, and dropped again.
 //!
 //! Wan-Video/Wan2.1 `wan/modules/{t5,tokenizers}.py`. Eleven gigabytes are too many to keep beside a
-//! denoiser, so [`OnDemandText`] holds the paths and reads the encoder when it is asked.
+//! denoiser, so [`OnDemandText`] holds the paths and reads the encoder when it is asked, layer by layer:
+//! a text passes each layer once, so nothing is gained by having two more than the one at work.
 
 use std::path::{Path, PathBuf};
 
@@ -169,7 +170,7 @@ impl TextEncoder for OnDemandText {
     /// cost. Rows past them are zero.
     fn encode(&self, prompt: &str) -> Result<Tensor> {
         let ids = self.tokenizer.ids(prompt)?;
-        let weights = Weights::open(&self.weights, self.dtype, &self.device)?;
+        let weights = Weights::open(&self.weights, self.dtype, &self.device)?.streamed();
         let encoder = Umt5Encoder::from_weights(&self.config, &weights)?;
         weights.finish()?;
         let len = ids.len();

@@ -31,5 +31,11 @@ fn activate(
     if kernels::accept(&[x]) {
         return Ok(x.contiguous()?.apply_op1(activation)?);
     }
+    if kernels::bf16::accept(&[x]) {
+        return Ok(kernels::bf16::rowwise::activate(
+            &x.contiguous()?,
+            activation,
+        )?);
+    }
     composed(x)
 }

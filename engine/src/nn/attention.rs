@@ -36,6 +36,10 @@ pub fn attention(
         let required = format!("[1 or {r}, {a}, {n}, {m}]");
         return Err(Error::shape("attention bias", required, bias.dims()));
     }
+    if bias.is_none() && kernels::bf16::accept(&[q, k, v]) {
+        let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
+        return Ok(kernels::bf16::attention::attention(&q, &k, &v, scale)?);
+    }
     if !kernels::accept(&[q, k, v, bias.unwrap_or(q)]) {
         return composed::attention(q, k, v, scale, bias);
     }

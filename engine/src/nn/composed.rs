@@ -31,14 +31,24 @@ pub fn lora_linear(
     (a, b): (&Tensor, &Tensor),
     scale: f64,
 ) -> Result<Tensor> {
+    let base = linear(x, &weight.detach(), bias.map(Tensor::detach).as_ref())?; // [R, N, O]
+    add_low_rank(&base, x, (a, b), scale)
+}
+
+/// The low-rank part of [`lora_linear`] on top of `base` `[R, N, O]`.
+pub fn add_low_rank(
+    base: &Tensor,
+    x: &Tensor,
+    (a, b): (&Tensor, &Tensor),
+    scale: f64,
+) -> Result<Tensor> {
     let (rows, tokens, in_features) = x.dims3()?;
     let (branches, _rank, _in_features) = a.dims3()?;
-    let base = linear(x, &weight.detach(), bias.map(Tensor::detach).as_ref())?; // [R, N, O]
     let x = x.to_dtype(a.dtype())?;
     let x = x.reshape((branches, rows / branches * tokens, in_features))?; // [M, R/M N, I]
     let low = x.matmul(&a.transpose(1, 2)?)?; // [M, R/M N, K]
     let delta = low.matmul(&(b.transpose(1, 2)? * scale)?)?; // [M, R/M N, O]
-    Ok((&base + delta.reshape(base.shape())?.to_dtype(base.dtype())?)?) // [R, N, O]
+    Ok((base + delta.reshape(base.shape())?.to_dtype(base.dtype())?)?) // [R, N, O]
 }
 
 /// See [`super::attention()`].

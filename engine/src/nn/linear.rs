@@ -2,12 +2,14 @@
 
 use candle_core::Tensor;
 
+use super::stored::half_linear;
 use super::{Init, Weights, composed};
 use crate::{Error, Result, kernels};
 
 /// `x W^T + b`.
 ///
-/// Only arguments that a variable leads to receive (and cost) a gradient.
+/// Only arguments that a variable leads to receive (and cost) a gradient. On the CPU bf16 weights take
+/// `x` of either type: products of bf16 are summed in f32.
 ///
 /// # Shapes
 /// - `x`: `[.., I]`, `weight`: `[O, I]`, `bias`: `[O]`
@@ -17,6 +19,14 @@ pub fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Result<Tens
     if x.dims().last() != Some(&in_features) {
         let required = format!("[.., {in_features}]");
         return Err(Error::shape("input of a linear map", required, x.dims()));
+    }
+    if kernels::bf16::accept(&[x, weight, bias.unwrap_or(weight)]) {
+        let bias = bias.map(Tensor::contiguous).transpose()?;
+        let (x, weight) = (x.contiguous()?, weight.contiguous()?);
+        return Ok(kernels::bf16::linear::linear(&x, &weight, bias.as_ref())?);
+    }
+    if let Some(y) = half_linear(x, weight, bias)? {
+        return Ok(y);
     }
     if !kernels::accept(&[x, weight, bias.unwrap_or(weight)]) {
         return composed::linear(x, weight, bias);

@@ -1,8 +1,9 @@
 //! A linear layer with low-rank adapters, one a branch, over one read of the base weight.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
-use super::{Init, Linear, Weights, composed};
+use super::{Init, Linear, LinearWeight, Weights, composed, linear};
+use crate::kernels::lora::Frozen;
 use crate::{Error, Result, kernels};
 
 #[derive(Clone, Debug)]
@@ -13,36 +14,49 @@ struct LowRank {
     b: Tensor,
 }
 
-/// `y_m = W x_m + b + scale * B_m (A_m x_m)` for the rows of every branch `m`.
+/// `y_m = W x_m + b + scale * B_m (A_m x_m) + B (A x_m)` for the rows of every branch `m`.
 ///
-/// Without adapters it is its base. With `M` adapters the base is frozen, and the rows of the
+/// `B_m`, `A_m` are a branch's own adapters; `B`, `A` serve all rows alike, as if they were part of
+/// `W`: LoRA files kept beside a base whose weights are too coarse to take them in. Without either
+/// it is its base. With `M` adapters the base is frozen, and the rows of the
 /// batch are ordered by branch, the same number of rows each.
 #[derive(Clone, Debug)]
 pub struct LoraLinear {
-    base: Linear,
+    weight: LinearWeight,
+    bias: Option<Tensor>,
     adapters: Vec<LowRank>,
     scale: f64,
+    shared: Option<LowRank>,
 }
 
 impl From<Linear> for LoraLinear {
     fn from(base: Linear) -> Self {
         Self {
-            base,
+            weight: base.weight.into(),
+            bias: base.bias,
             adapters: Vec::new(),
             scale: 1.0,
+            shared: None,
         }
     }
 }
 
 impl LoraLinear {
-    /// Reads the base layer: `weight` `[out, in]`, `bias` `[out]`.
+    /// Reads the base layer: `weight` `[out, in]` in the form of the place, `bias` `[out]`.
     pub fn new(in_features: usize, out_features: usize, weights: &Weights) -> Result<Self> {
-        Ok(Linear::new(in_features, out_features, weights)?.into())
+        let shape = [out_features, in_features];
+        Ok(Self {
+            weight: weights.linear_weight(shape, "weight", Init::Xavier)?,
+            bias: Some(weights.get(&[out_features], "bias", Init::Const(0.0))?),
+            adapters: Vec::new(),
+            scale: 1.0,
+            shared: None,
+        })
     }
 
-    /// The frozen layer.
-    pub fn base(&self) -> &Linear {
-        &self.base
+    /// The weight under the adapters.
+    pub fn weight(&self) -> &LinearWeight {
+        &self.weight
     }
 
     /// Reads `lora_A.{branch}.weight` `[rank, I]` and `lora_B.{branch}.weight` `[O, rank]` of every
@@ -54,7 +68,7 @@ impl LoraLinear {
         scale: f64,
         weights: &Weights,
     ) -> Result<()> {
-        let (out_features, in_features) = self.base.weight.dims2()?;
+        let (out_features, in_features) = self.weight.dims()?;
         let (a, b) = (weights.pp("lora_A"), weights.pp("lora_B"));
         self.adapters = branches
             .iter()
@@ -68,8 +82,35 @@ impl LoraLinear {
             })
             .collect::<Result<_>>()?;
         self.scale = scale;
-        self.base.weight = self.base.weight.detach();
-        self.base.bias = self.base.bias.as_ref().map(Tensor::detach);
+        self.weight = self.weight.detach();
+        self.bias = self.bias.as_ref().map(Tensor::detach);
+        Ok(())
+    }
+
+    /// Sets the pair that serves all rows: `a` `[K, I]`, `b` `[O, K]`, factors included.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if the pair does not fit the layer.
+    pub fn put_beside(&mut self, a: &Tensor, b: &Tensor) -> Result<()> {
+        let (outputs, inputs) = self.weight.dims()?;
+        let fits = a.dims() == [b.dim(1)?, inputs] && b.dim(0)? == outputs;
+        if !fits {
+            let required = format!("[K, {inputs}] and [{outputs}, K]");
+            return Err(Error::shape(
+                "a pair beside a layer",
+                required,
+                (a.dims(), b.dims()),
+            ));
+        }
+        let (device, dtype) = match &self.weight {
+            LinearWeight::Tensor(weight) => (weight.device().clone(), weight.dtype()),
+            LinearWeight::Stored(matrix) => (matrix.device(), DType::F32),
+        };
+        let like = |x: &Tensor| -> Result<Tensor> {
+            Ok(x.to_device(&device)?.to_dtype(dtype)?.contiguous()?)
+        };
+        let (a, b) = (like(a)?, like(b)?);
+        self.shared = Some(LowRank { a, b });
         Ok(())
     }
 
@@ -79,14 +120,28 @@ impl LoraLinear {
     /// # Errors
     /// [`Error::Shape`] for another width, or rows that do not divide among the branches.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let y = self.by_branch(x)?;
+        match &self.shared {
+            Some(LowRank { a, b }) => {
+                let x = x.to_dtype(a.dtype())?;
+                let change = linear(&linear(&x, a, None)?, b, None)?;
+                Ok((&y + change.to_dtype(y.dtype())?)?)
+            }
+            None => Ok(y),
+        }
+    }
+
+    /// The layer with the adapters of the branches.
+    fn by_branch(&self, x: &Tensor) -> Result<Tensor> {
         let (rows, _tokens, in_features) = x.dims3()?;
         let branches = self.adapters.len();
+        let bias = self.bias.as_ref();
         if branches == 0 {
-            return self.base.forward(x);
+            return self.weight.forward(x, bias);
         }
-        let (weight, bias) = (&self.base.weight, self.base.bias.as_ref());
-        if !rows.is_multiple_of(branches) || in_features != weight.dim(1)? {
-            let required = format!("[a multiple of {branches}, N, {}]", weight.dim(1)?);
+        let (_outputs, inputs) = self.weight.dims()?;
+        if !rows.is_multiple_of(branches) || in_features != inputs {
+            let required = format!("[a multiple of {branches}, N, {inputs}]");
             return Err(Error::shape(
                 "input of a layer with adapters",
                 required,
@@ -96,11 +151,23 @@ impl LoraLinear {
         let a: Vec<&Tensor> = self.adapters.iter().map(|adapter| &adapter.a).collect();
         let b: Vec<&Tensor> = self.adapters.iter().map(|adapter| &adapter.b).collect();
         let (a, b) = (Tensor::stack(&a, 0)?, Tensor::stack(&b, 0)?); // [M, K, I], [M, O, K]
-        if !kernels::accept(&[x, weight, bias.unwrap_or(weight), &a, &b]) {
-            return composed::lora_linear(x, (weight, bias), (&a, &b), self.scale);
-        }
+        let weight = match (&self.weight, self.weight.rows()) {
+            (_, Some(rows)) => Some(Frozen::Stored(rows)),
+            (LinearWeight::Tensor(wide), None) if kernels::accept(&[wide]) => {
+                Some(Frozen::Wide(wide.contiguous()?))
+            }
+            (LinearWeight::Tensor(_) | LinearWeight::Stored(_), None) => None,
+        };
+        let Some(weight) = weight.filter(|_| kernels::accept(&[x, bias.unwrap_or(x), &a, &b]))
+        else {
+            let base = self
+                .weight
+                .detach()
+                .forward(x, bias.map(Tensor::detach).as_ref())?;
+            return composed::add_low_rank(&base, x, (&a, &b), self.scale);
+        };
         let fused = kernels::lora::LoraLinear {
-            weight: weight.contiguous()?,
+            weight,
             bias: bias.map(Tensor::contiguous).transpose()?,
             scale: self.scale as f32,
         };
@@ -164,7 +231,10 @@ mod tests {
             arguments.extend([store.vars()[&a].clone(), b]);
         }
         let stacked = |i: usize| Tensor::stack(&[arguments[i].as_tensor(), &arguments[i + 2]], 0);
-        let base = (&layer.base.weight, layer.base.bias.as_ref());
+        let LinearWeight::Tensor(weight) = &layer.weight else {
+            panic!("a plain weight is a tensor");
+        };
+        let base = (weight, layer.bias.as_ref());
         let pair = (&stacked(1)?, &stacked(2)?);
         let composed = composed::lora_linear(&x, base, pair, layer.scale)?;
         let fused = layer.forward(&x)?;

@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::composed;
 use crate::{
     Result,
-    kernels::{self, modulate::GatedAdd, norm::Norm},
+    kernels::{self, bf16::rowwise, modulate::GatedAdd, norm::Norm},
 };
 
 /// Layer normalisation, with an affine map where given.
@@ -28,6 +28,10 @@ pub fn layer_norm(x: &Tensor, eps: f64, affine: Option<(&Tensor, &Tensor)>) -> R
             let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
             Ok(x.contiguous()?.apply_op3(&weight, &bias, op)?)
         }
+        _ if bf16_norm(x, affine.map(|a| a.0), affine.map(|a| a.1)) => {
+            let (weight, bias) = (affine.map(|a| a.0), affine.map(|a| a.1));
+            Ok(rowwise::norm(&x.contiguous()?, op, weight, bias)?)
+        }
         _ => composed::layer_norm(x, eps, affine),
     }
 }
@@ -44,14 +48,18 @@ pub fn modulated_layer_norm(
 ) -> Result<Tensor> {
     let fused =
         kernels::accept(&[x, shift, scale]) && modulates(x, scale) && scale.dims() == shift.dims();
-    if !fused {
-        return composed::modulated_layer_norm(x, shift, scale, eps);
-    }
     let op = Norm {
         centred: true,
         eps,
         offset: 1.0,
     };
+    if !fused {
+        if modulates_bf16(x, scale) && modulates_bf16(x, shift) {
+            let (scale, shift) = (scale.contiguous()?, shift.contiguous()?);
+            return Ok(rowwise::modulated(&x.contiguous()?, op, &scale, &shift)?);
+        }
+        return composed::modulated_layer_norm(x, shift, scale, eps);
+    }
     let (scale, shift) = (scale.contiguous()?, shift.contiguous()?);
     Ok(x.contiguous()?.apply_op3(&scale, &shift, op)?)
 }
@@ -65,7 +73,22 @@ pub fn gated_add(x: &Tensor, y: &Tensor, gate: &Tensor) -> Result<Tensor> {
         let (y, gate) = (y.contiguous()?, gate.contiguous()?);
         return Ok(x.contiguous()?.apply_op3(&y, &gate, GatedAdd)?);
     }
+    if modulates_bf16(x, gate) && kernels::bf16::accept(&[y]) && x.dims() == y.dims() {
+        let (y, gate) = (y.contiguous()?, gate.contiguous()?);
+        return Ok(rowwise::gated_add(&x.contiguous()?, &y, &gate)?);
+    }
     composed::gated_add(x, y, gate)
+}
+
+/// `x + y` of one shape, a plain residual.
+///
+/// # Shapes
+/// - `x`, `y`, result: any, the same
+pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
+    if kernels::bf16::accept(&[x, y]) && x.dims() == y.dims() {
+        return Ok(rowwise::add(&x.contiguous()?, &y.contiguous()?)?);
+    }
+    Ok((x + y)?)
 }
 
 /// `x / sqrt(mean(x^2) + eps) * weight`.
@@ -81,7 +104,30 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
         };
         return Ok(x.contiguous()?.apply_op2(&weight.contiguous()?, op)?);
     }
+    if bf16_norm(x, Some(weight), None) {
+        let op = Norm {
+            centred: false,
+            eps,
+            offset: 0.0,
+        };
+        return Ok(rowwise::norm(&x.contiguous()?, op, Some(weight), None)?);
+    }
     composed::rms_norm(x, weight, eps)
+}
+
+/// True if the bf16 kernels can norm `x` with these weights.
+fn bf16_norm(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> bool {
+    let fits = |w: Option<&Tensor>| {
+        w.is_none_or(|w| kernels::bf16::accept(&[w]) && w.is_contiguous() && spans_last_axis(x, w))
+    };
+    kernels::bf16::accept(&[x]) && fits(weight) && fits(bias)
+}
+
+/// True if f32 `modulation` and bf16 `x` go through the bf16 kernels.
+fn modulates_bf16(x: &Tensor, modulation: &Tensor) -> bool {
+    kernels::bf16::accept(&[x])
+        && kernels::bf16::accept_f32(&[modulation])
+        && modulates(x, modulation)
 }
 
 /// True if `weight` is `[E]` for `x` `[.., E]` with at least one value.

@@ -64,6 +64,10 @@ pub fn apply_rope(x: &Tensor, table: &RopeTable) -> Result<Tensor> {
         let required = format!("[{n}, {}]", d / 2);
         return Err(Error::shape("rope table", required, table.cos.dims()));
     }
+    if kernels::bf16::accept(&[x]) && kernels::bf16::accept_f32(&[&table.cos, &table.sin]) {
+        let (cos, sin) = (table.cos.contiguous()?, table.sin.contiguous()?);
+        return Ok(kernels::bf16::rowwise::rope(&x.contiguous()?, &cos, &sin)?);
+    }
     if !kernels::accept(&[x, &table.cos, &table.sin]) {
         return composed::apply_rope(x, table);
     }

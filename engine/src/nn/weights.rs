@@ -9,7 +9,8 @@ use rand::SeedableRng as _;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, Normal, Uniform};
 
-use crate::weight_files::{WeightFiles, weight_paths};
+use super::{LinearWeight, StoredMatrix, WeightForm};
+use crate::weight_files::{StoredBytes, StoredTensor, WeightFiles, weight_paths};
 use crate::{Error, Result};
 
 /// How a tensor starts when it is trained from nothing.
@@ -91,6 +92,19 @@ impl ShapeStore {
     }
 }
 
+/// A change of tensors as they are read, before they take the network's type.
+pub trait TensorPatch: Send + Sync {
+    /// The changed tensor, or `None` where it stays; `name` is what the network asked for, whatever
+    /// the source calls it.
+    ///
+    /// # Errors
+    /// Those of the arithmetic.
+    fn change(&self, name: &str, tensor: &Tensor) -> Result<Option<Tensor>>;
+
+    /// Whether [`Self::change`] would change the tensor of this name.
+    fn touches(&self, name: &str) -> bool;
+}
+
 /// Another layout's names below the place where it was declared.
 #[derive(Clone)]
 struct Rename {
@@ -114,8 +128,12 @@ pub struct Weights {
     report: Arc<Mutex<Report>>,
     prefix: String,
     rename: Option<Rename>,
+    patch: Option<Arc<dyn TensorPatch>>,
     dtype: DType,
     device: Device,
+    form: WeightForm,
+    streamed: bool,
+    unread: bool,
 }
 
 impl Weights {
@@ -186,8 +204,39 @@ impl Weights {
             report: Arc::default(),
             prefix: String::new(),
             rename: None,
+            patch: None,
             dtype,
             device: device.clone(),
+            form: WeightForm::default(),
+            streamed: false,
+            unread: false,
+        }
+    }
+
+    /// The same place with tensors of a file or a map changed as they are read, in f32.
+    #[must_use]
+    pub fn patched(&self, patch: Arc<dyn TensorPatch>) -> Self {
+        Self {
+            patch: Some(patch),
+            ..self.clone()
+        }
+    }
+
+    /// A tensor of the source, changed by the patch and in the network's type.
+    fn adapted(&self, name: &str, tensor: &Tensor) -> Result<Tensor> {
+        if let Some(patch) = &self.patch
+            && let Some(changed) = patch.change(&self.asked(name), tensor)?
+        {
+            return Ok(changed.to_dtype(self.dtype)?);
+        }
+        Ok(tensor.to_dtype(self.dtype)?)
+    }
+
+    /// Full name of a tensor below this place, as the network asks for it.
+    fn asked(&self, name: &str) -> String {
+        match self.prefix.as_str() {
+            "" => name.to_owned(),
+            prefix => format!("{prefix}.{name}"),
         }
     }
 
@@ -212,6 +261,39 @@ impl Weights {
         }
     }
 
+    /// The same place with the linear weights of blocks held in another form.
+    #[must_use]
+    pub fn in_form(&self, form: WeightForm) -> Self {
+        Self {
+            form,
+            ..self.clone()
+        }
+    }
+
+    /// The same place, from which deep networks read their layers whenever they need them.
+    #[must_use]
+    pub fn streamed(&self) -> Self {
+        Self {
+            streamed: true,
+            ..self.clone()
+        }
+    }
+
+    /// True if layers are to be read when they are needed.
+    pub fn is_streamed(&self) -> bool {
+        self.streamed
+    }
+
+    /// The same place, but tensors of files are only looked up: names and shapes are checked and
+    /// noted, the values are zeros that take no memory.
+    #[must_use]
+    pub fn unread(&self) -> Self {
+        Self {
+            unread: true,
+            ..self.clone()
+        }
+    }
+
     /// The same place of a source in another layout: names below it go through `translate` first.
     #[must_use]
     pub fn renamed(&self, translate: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
@@ -231,11 +313,7 @@ impl Weights {
 
     /// Full name of a tensor below this place, as the source has it.
     pub fn path(&self, name: &str) -> String {
-        let path = if self.prefix.is_empty() {
-            name.to_owned()
-        } else {
-            format!("{}.{name}", self.prefix)
-        };
+        let path = self.asked(name);
         match &self.rename {
             Some(Rename {
                 root_len,
@@ -312,12 +390,16 @@ impl Weights {
     pub fn get(&self, shape: &[usize], name: &str, init: Init) -> Result<Tensor> {
         let path = self.path(name);
         let found = match &*self.source {
+            Source::Files(files) if self.unread => match files.shape(&path) {
+                Some(shape) => Some(self.dry_zeros(shape)?),
+                None => None,
+            },
             Source::Files(files) => match files.load(&path, &self.device)? {
-                Some(tensor) => Some(tensor.to_dtype(self.dtype)?),
+                Some(tensor) => Some(self.adapted(name, &tensor)?),
                 None => None,
             },
             Source::Map { tensors, .. } => match tensors.get(&path) {
-                Some(tensor) => Some(tensor.to_device(&self.device)?.to_dtype(self.dtype)?),
+                Some(tensor) => Some(self.adapted(name, &tensor.to_device(&self.device)?)?),
                 None => None,
             },
             Source::Fresh { store, seed } => {
@@ -337,6 +419,78 @@ impl Weights {
             None => report.problems.push(format!("{path} {shape:?} is missing")),
         }
         Ok(Tensor::zeros(shape, self.dtype, &self.device)?)
+    }
+
+    /// The weight `[O, I]` of a frozen linear layer, in the form of this place.
+    ///
+    /// A missing or misshapen tensor is noted as in [`Self::get`].
+    pub fn linear_weight(&self, shape: [usize; 2], name: &str, init: Init) -> Result<LinearWeight> {
+        let plain = |place: &Self| Ok(LinearWeight::Tensor(place.get(&shape, name, init)?));
+        if self.unread || self.creates() {
+            return plain(self);
+        }
+        match self.form {
+            WeightForm::Plain => plain(self),
+            WeightForm::Bf16 => plain(&self.in_dtype(DType::BF16)),
+            WeightForm::Q8_0 | WeightForm::Q4K => {
+                let wide = self.in_dtype(DType::F32).get(&shape, name, init)?;
+                LinearWeight::rounded(&wide, self.form)
+            }
+            WeightForm::Stored => {
+                let path = self.path(name);
+                let is_patched =
+                    (self.patch.as_ref()).is_some_and(|patch| patch.touches(&self.asked(name)));
+                let stored = match &*self.source {
+                    Source::Files(_) if is_patched => None,
+                    Source::Files(files) if files.shape(&path) == Some(&shape[..]) => {
+                        files.load_stored(&path, &self.device)?
+                    }
+                    _ => None,
+                };
+                let Some(stored) = stored else {
+                    return plain(self);
+                };
+                let mut report = self.report.lock().unwrap_or_else(PoisonError::into_inner);
+                report.used.insert(path);
+                Ok(match stored {
+                    StoredTensor::Plain(tensor) => LinearWeight::Tensor(tensor),
+                    StoredTensor::Blocks(blocks) => {
+                        LinearWeight::Stored(Arc::new(StoredMatrix::Blocks(Arc::new(blocks))))
+                    }
+                    StoredTensor::Float8(floats) => {
+                        LinearWeight::Stored(Arc::new(StoredMatrix::Float8(floats)))
+                    }
+                })
+            }
+        }
+    }
+
+    /// Some rows of a table `[O, I]`; a table in a file is not read whole.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] if there is no such table, [`Error::Format`] if it has no such row.
+    ///
+    /// # Shapes
+    /// - returns `[rows, I]`
+    pub fn rows(&self, shape: [usize; 2], name: &str, rows: &[u32]) -> Result<Tensor> {
+        let path = self.path(name);
+        if let Source::Files(files) = &*self.source {
+            let missing = || Error::weights(&files.paths()[0], format!("{path} is missing"));
+            let found = files.load_rows(&path, rows, &self.device)?;
+            return Ok(found.ok_or_else(missing)?.to_dtype(self.dtype)?);
+        }
+        let table = self.get(&shape, name, Init::Const(0.0))?;
+        let ids = Tensor::new(rows, &self.device)?;
+        Ok(table.index_select(&ids, 0)?)
+    }
+
+    /// Bytes that the source has for a tensor, and that [`WeightForm::Stored`] takes in memory;
+    /// `None` where no file holds it.
+    pub fn stored_bytes(&self, name: &str) -> Option<StoredBytes> {
+        match &*self.source {
+            Source::Files(files) => files.stored_bytes(&self.path(name)),
+            Source::Map { .. } | Source::Fresh { .. } | Source::Dry { .. } => None,
+        }
     }
 
     /// A tensor by name that starts, where it is created, as a copy of `initial`.
@@ -361,6 +515,10 @@ impl Weights {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .insert(path.to_owned(), shape.to_vec());
+        self.dry_zeros(shape)
+    }
+
+    fn dry_zeros(&self, shape: &[usize]) -> Result<Tensor> {
         let zero = Tensor::zeros(vec![1; shape.len()], self.dtype, &self.device)?;
         Ok(zero.broadcast_as(shape)?)
     }

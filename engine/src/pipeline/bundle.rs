@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::models::byte_text::TextSpec;
 use crate::models::clip_vision::ClipVisionConfig;
 use crate::models::one4d::DenoiserSpec;
+use crate::sampler::SolverKind;
 use crate::{Error, Result};
 
 /// Version of the manifest that this program writes and reads.
@@ -40,9 +41,15 @@ pub struct BundleManifest {
     pub image: Option<ImageSpec>,
     /// The denoiser.
     pub denoiser: DenoiserSpec,
+    /// LoRA files that belong to the model and are always in force.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub loras: Vec<LoraSpec>,
     /// Defaults of sampling.
     pub sampling: SamplingDefaults,
-    /// Training steps behind the weights, 0 for random weights.
+    /// Sampling in few steps, for models that bring a LoRA distilled for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fast: Option<FastSpec>,
+    /// Training steps behind the weights; 0 for random weights and where they are not known.
     pub trained_steps: u64,
 }
 
@@ -78,15 +85,55 @@ pub enum ImageSpec {
     },
 }
 
+/// A LoRA file of the bundle.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LoraSpec {
+    /// File inside the bundle.
+    pub file: String,
+    /// Factor before what it adds.
+    #[serde(default = "full_strength")]
+    pub strength: f64,
+}
+
+fn full_strength() -> f64 {
+    1.0
+}
+
+/// What the preset "fast" stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FastSpec {
+    /// The distilled LoRA.
+    pub lora: LoraSpec,
+    /// How to sample with it.
+    #[serde(default = "SamplingDefaults::distilled")]
+    pub sampling: SamplingDefaults,
+}
+
 /// Defaults of sampling.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SamplingDefaults {
+    /// Integrator and schedule.
+    #[serde(default)]
+    pub solver: SolverKind,
     /// Denoising steps.
     pub steps: usize,
     /// Time shift of the schedule.
     pub shift: f64,
     /// Guidance scale.
     pub guidance: f64,
+}
+
+impl SamplingDefaults {
+    /// The way of the LoRAs distilled to few steps by LightX2V: four steps of Euler, shift 5, no
+    /// guidance (which would blur).
+    pub fn distilled() -> Self {
+        Self {
+            solver: SolverKind::Euler,
+            steps: 4,
+            shift: 5.0,
+            guidance: 1.0,
+        }
+    }
 }
 
 impl BundleManifest {

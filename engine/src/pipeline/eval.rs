@@ -1,10 +1,14 @@
-//! A model against procedural clips that it never saw.
+//! A model against procedural clips that it never saw, and predictions against a data set.
 
 use serde_json::{Value, json};
 
 use super::{Model, Observed, ObservedClip, Request, Settled, Stopwatch, generate_from, save};
-use crate::eval::{EvalTask, SyntheticEval, TaskInput, run_synthetic};
-use crate::job::{JobCtx, JobSink, Progress};
+use crate::datasets::training_sets::{CheckReport, CheckRequest, check_sequences};
+use crate::eval::{
+    BenchmarkReport, BenchmarkRequest, EvalTask, SyntheticEval, TaskInput, run_benchmark,
+    run_synthetic,
+};
+use crate::job::JobCtx;
 use crate::scene::Scene4d;
 use crate::worker::{EvalRequest, Output};
 use crate::{Error, Result};
@@ -64,11 +68,25 @@ pub(super) fn synthetic(
     })
 }
 
-/// Progress of the stages inside one clip would hide that of the evaluation.
-struct Quiet;
+/// Measures predictions on a data set.
+///
+/// # Errors
+/// Those of [`run_benchmark`], and of folders that cannot be written.
+pub(super) fn benchmark(request: &BenchmarkRequest, ctx: &JobCtx) -> Result<Output> {
+    let BenchmarkReport { files, report } = run_benchmark(request, ctx)?;
+    Ok(Output { files, report })
+}
 
-impl JobSink for Quiet {
-    fn progress(&self, _progress: Progress) {}
+/// Checks that frames and cameras of a training set belong together.
+///
+/// # Errors
+/// Those of [`check_sequences`].
+pub(super) fn check_dataset(request: &CheckRequest, ctx: &JobCtx) -> Result<Output> {
+    let CheckReport { report } = check_sequences(request, ctx)?;
+    Ok(Output {
+        files: Vec::new(),
+        report,
+    })
 }
 
 fn predict(
@@ -84,6 +102,8 @@ fn predict(
     let clip = ObservedClip {
         frames: input.observed.iter().map(|&at| (at, frame(at))).collect(),
         num_frames: spec.frames,
+        height: spec.height,
+        width: spec.width,
     };
     let request = Request {
         observed: Observed::Nothing,
@@ -95,13 +115,13 @@ fn predict(
         seed: input.seed,
         ..settled
     };
-    let quiet = ctx.with_sink(std::sync::Arc::new(Quiet));
     generate_from(
         model,
         &request,
         settled,
         &clip,
         &mut Stopwatch::default(),
-        &quiet,
+        // Progress of the stages inside one clip would hide that of the evaluation.
+        &ctx.quiet(),
     )
 }

@@ -2,11 +2,13 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use candle_core::{DType, Device};
 use sha2::{Digest as _, Sha256};
 
-use super::{BundleManifest, CodecSpec, ImageSpec, TextSpec};
+use super::{BundleManifest, CodecSpec, ImageSpec, LoraChoice, Preset, Request, TextSpec};
+use crate::device::system_memory_bytes;
 use crate::job::{JobCtx, Stage};
 use crate::models::byte_text::ByteTextEncoder;
 use crate::models::clip_image::OnDemandClip;
@@ -14,13 +16,51 @@ use crate::models::linear_codec::LinearCodec;
 use crate::models::one4d::One4d;
 use crate::models::umt5_text::OnDemandText;
 use crate::models::wan::vae::{WanVae, WanVaeConfig};
+use crate::models::wan::{LoraPlacement, LoraStack};
 use crate::models::{Denoiser, TextEncoder, VideoVae};
-use crate::nn::Weights;
+use crate::nn::{WeightForm, Weights};
+use crate::plan::Holding;
 use crate::weight_files::weight_paths;
 use crate::{Error, Result};
 
+/// The codec may take one part in so many of the memory that is free.
+const CODEC_SHARE: u64 = 2;
 /// Folder of the bundled model inside an assets folder.
 const BUNDLED: &str = "mini";
+
+/// What of a request decides which weights are loaded.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct LoraWish {
+    /// LoRA files beside the model's own.
+    pub loras: Vec<LoraChoice>,
+    /// Whether the model's distilled LoRA is wanted.
+    pub preset: Preset,
+}
+
+impl From<&Request> for LoraWish {
+    fn from(request: &Request) -> Self {
+        Self {
+            loras: request.loras.clone(),
+            preset: request.preset,
+        }
+    }
+}
+
+impl LoraWish {
+    /// Every file with its strength: the model's own first.
+    fn files(&self, folder: &Path, manifest: &BundleManifest) -> Result<Vec<(PathBuf, f64)>> {
+        let fast = manifest
+            .fast
+            .as_ref()
+            .filter(|_| self.preset == Preset::Fast);
+        let own = manifest.loras.iter().chain(fast.map(|fast| &fast.lora));
+        let own =
+            own.map(|lora| -> Result<_> { Ok((bundle_file(folder, &lora.file)?, lora.strength)) });
+        let chosen = self.loras.iter();
+        own.chain(chosen.map(|lora| Ok((lora.path.clone(), lora.strength))))
+            .collect()
+    }
+}
 
 /// A loaded model.
 pub struct Model {
@@ -30,6 +70,8 @@ pub struct Model {
     pub folder: PathBuf,
     /// Hash of its weight files.
     pub hash: String,
+    /// LoRA files in force.
+    pub wish: LoraWish,
     /// Device of its tensors.
     pub device: Device,
     /// Pixels to latents and back.
@@ -40,15 +82,30 @@ pub struct Model {
     pub image: Option<OnDemandClip>,
     /// Velocities of both branches.
     pub denoiser: Box<dyn Denoiser>,
+    /// How the denoiser is held.
+    pub holding: Holding,
 }
 
 impl Model {
-    /// Loads a bundle; nothing is kept of one that does not load whole.
+    /// Loads a bundle with LoRA files on its base, its denoiser held as a plan says; nothing is kept of
+    /// one that does not load whole.
     ///
     /// # Errors
     /// [`Error::Io`] for files that are not there, [`Error::Format`] for a manifest that cannot be read,
     /// [`Error::Weights`] naming every tensor that is missing, unexpected or misshapen.
-    pub fn load(folder: &Path, device: &Device, ctx: &JobCtx) -> Result<Self> {
+    pub fn load(
+        folder: &Path,
+        wish: &LoraWish,
+        device: &Device,
+        holding: Holding,
+        ctx: &JobCtx,
+    ) -> Result<Self> {
+        // Fused kernels of the CPU are f32; elsewhere bf16 is as fast as it gets and half the memory.
+        let dtype = if device.is_cpu() {
+            DType::F32
+        } else {
+            DType::BF16
+        };
         let manifest = BundleManifest::read(folder)?;
         let file = |name: &str| -> Result<PathBuf> { bundle_file(folder, name) };
         ctx.step(Stage::Load, 0, 3)?;
@@ -75,14 +132,16 @@ impl Model {
             CodecSpec::WanVae { file: name } => {
                 let path = file(name)?;
                 hash.add(&path)?;
-                let weights = Weights::open(&path, DType::F32, device)?;
+                let weights = Weights::open(&path, dtype, device)?;
                 let vae = WanVae::new(&WanVaeConfig::default(), &weights)?;
                 weights.finish()?;
-                Box::new(vae)
+                // On a processor the machine's memory is known, and a part of it may be used.
+                let free = system_memory_bytes().filter(|_| device.is_cpu());
+                Box::new(vae.with_budget(free.map(|(_, free)| free / CODEC_SHARE)))
             }
         };
         ctx.step(Stage::Load, 1, 3)?;
-        let text = text_encoder(folder, &manifest.text, &mut hash, device)?;
+        let text = text_encoder((folder, &manifest.text), &mut hash, dtype, device)?;
         let image = match &manifest.image {
             None => None,
             Some(ImageSpec::ClipVision { weights, config }) => {
@@ -92,32 +151,68 @@ impl Model {
             }
         };
         ctx.step(Stage::Load, 2, 3)?;
-        let (base, adapters) = (
-            file(&manifest.denoiser.base)?,
-            file(&manifest.denoiser.adapters)?,
-        );
-        hash.add(&base)?;
-        hash.add(&adapters)?;
-        let base_weights = Weights::open(&base, DType::F32, device)?;
-        let denoiser = One4d::load(&manifest.denoiser, &base_weights, &adapters, device)?;
+        let denoiser = {
+            let base = bundle_file(folder, &manifest.denoiser.base)?;
+            hash.add(&base)?;
+            let base = Weights::open(&base, dtype, device)?;
+            denoiser((folder, &manifest), (base, holding), wish, &mut hash, ctx)?
+        };
         ctx.step(Stage::Load, 3, 3)?;
         Ok(Self {
             hash: hash.hex(),
             folder: folder.to_owned(),
+            wish: wish.clone(),
             device: device.clone(),
             codec,
             text,
             image,
             denoiser: Box::new(denoiser),
+            holding,
             manifest,
         })
     }
 }
 
-fn text_encoder(
-    folder: &Path,
-    spec: &TextSpec,
+/// The base with the wanted LoRA files in or beside its weights, and the model's adapters on top.
+fn denoiser(
+    (folder, manifest): (&Path, &BundleManifest),
+    (base, holding): (Weights, Holding),
+    wish: &LoraWish,
     hash: &mut WeightsHash,
+    ctx: &JobCtx,
+) -> Result<One4d> {
+    let adapters = bundle_file(folder, &manifest.denoiser.adapters)?;
+    hash.add(&adapters)?;
+    let files = wish.files(folder, manifest)?;
+    for (path, strength) in &files {
+        hash.add(path)?;
+        hash.0.update(strength.to_le_bytes());
+    }
+    let loras = Arc::new(LoraStack::open(&files, &base)?);
+    for note in loras.notes() {
+        ctx.warn(Stage::Load, note.clone());
+    }
+    // Narrow weights would lose small changes, and streamed ones would be merged again in every step.
+    let placement = match holding.form {
+        WeightForm::Plain if !holding.streamed => LoraPlacement::for_dtype(base.dtype()),
+        _ => LoraPlacement::Beside,
+    };
+    let mut weights = loras.applied(&base, placement).in_form(holding.form);
+    if holding.streamed {
+        weights = weights.streamed();
+    }
+    let mut denoiser = One4d::load(&manifest.denoiser, &weights, &adapters, base.device())?;
+    denoiser.limit_hidden(holding.hidden_tokens)?;
+    if placement == LoraPlacement::Beside {
+        denoiser.put_beside(&loras)?;
+    }
+    Ok(denoiser)
+}
+
+fn text_encoder(
+    (folder, spec): (&Path, &TextSpec),
+    hash: &mut WeightsHash,
+    dtype: DType,
     device: &Device,
 ) -> Result<Box<dyn TextEncoder>> {
     Ok(match spec {
@@ -141,7 +236,7 @@ fn text_encoder(
                 config.clone(),
                 &weights,
                 words,
-                DType::F32,
+                dtype,
                 device,
             )?)
         }

@@ -5,6 +5,8 @@ use std::path::Path;
 use super::{Observed, ObservedFrame};
 use crate::job::{JobCtx, Stage};
 use crate::media::{self, ClipRequest, Sampling};
+use crate::models::one4d::four_d_nex;
+use crate::models::pillow;
 use crate::{Error, Result};
 
 /// Observed frames at the model's size.
@@ -14,6 +16,10 @@ pub struct ObservedClip {
     pub frames: Vec<(usize, Vec<u8>)>,
     /// Frames of the clip, `4k + 1`.
     pub num_frames: usize,
+    /// `H`, pixels.
+    pub height: usize,
+    /// `W`, pixels.
+    pub width: usize,
 }
 
 impl ObservedClip {
@@ -27,7 +33,8 @@ impl ObservedClip {
     }
 
     /// The clip in `[-1, 1]`, planar `[3, F, H, W]`; frames that were not observed are 0 (mid grey).
-    pub fn planar(&self, pixels: usize) -> Vec<f32> {
+    pub fn planar(&self) -> Vec<f32> {
+        let pixels = self.height * self.width;
         let mut video = vec![0.0; 3 * self.num_frames * pixels];
         for (at, rgb) in &self.frames {
             for (i, channels) in rgb.chunks_exact(3).enumerate() {
@@ -51,19 +58,84 @@ pub struct ClipSize {
     pub width: usize,
 }
 
-/// Reads what was observed, resized and centre-cropped to the model's size.
+/// How what was given is brought to a size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fitting {
+    /// To the model's size, the middle cut out.
+    Crop(ClipSize),
+    /// One image, stretched to a size with about its own aspect ratio: 4DNeX.
+    Stretch {
+        /// Frames of the clip, `4k + 1`.
+        frames: usize,
+        /// Pixels of a frame, about.
+        area_px: usize,
+        /// What sides are multiples of.
+        multiple: usize,
+    },
+}
+
+/// Reads what was observed, at the size of the clip that is to be made.
 ///
 /// # Errors
-/// Those of reading; [`Error::Invalid`] for positions outside the clip or given twice.
-pub fn observe(observed: &Observed, size: ClipSize, ctx: &JobCtx) -> Result<ObservedClip> {
-    let frames = match observed {
-        Observed::Nothing => Vec::new(),
-        Observed::Frames(frames) => sparse(frames, size, ctx)?,
-        Observed::Video(path) => video(path, size, ctx)?,
-    };
+/// Those of reading; [`Error::Invalid`] for positions outside the clip or given twice, or for
+/// anything but one image at the first frame where that is all the model takes.
+pub fn observe(observed: &Observed, fitting: Fitting, ctx: &JobCtx) -> Result<ObservedClip> {
+    match fitting {
+        Fitting::Crop(size) => {
+            let frames = match observed {
+                Observed::Nothing => Vec::new(),
+                Observed::Frames(frames) => sparse(frames, size, ctx)?,
+                Observed::Video(path) => video(path, size, ctx)?,
+            };
+            Ok(ObservedClip {
+                frames,
+                num_frames: size.frames,
+                height: size.height,
+                width: size.width,
+            })
+        }
+        Fitting::Stretch {
+            frames,
+            area_px,
+            multiple,
+        } => {
+            let Observed::Frames(images) = observed else {
+                return Err(one_image_only());
+            };
+            let [image] = images.as_slice() else {
+                return Err(one_image_only());
+            };
+            if image.at != 0 {
+                return Err(one_image_only());
+            }
+            ctx.step(Stage::Media, 0, 1)?;
+            stretched(&image.path, frames, (area_px, multiple))
+        }
+    }
+}
+
+/// What a model that is given one image says to anything else.
+pub(super) fn one_image_only() -> Error {
+    let reason = "this model takes one image, at the first frame";
+    Error::invalid("what was observed", reason)
+}
+
+fn stretched(
+    path: &Path,
+    num_frames: usize,
+    (area, multiple): (usize, usize),
+) -> Result<ObservedClip> {
+    let image = media::load_image(path)?;
+    let [height, width] = four_d_nex::size_of_image(area, image.width, image.height, multiple);
+    let (image_width, image_height) = (image.width as u32, image.height as u32);
+    let picture = image::RgbImage::from_raw(image_width, image_height, image.rgb)
+        .ok_or_else(|| Error::format(path, "has another size than it says"))?;
+    let stretched = pillow::bicubic(&picture, width as u32, height as u32);
     Ok(ObservedClip {
-        frames,
-        num_frames: size.frames,
+        frames: vec![(0, stretched.into_raw())],
+        num_frames,
+        height,
+        width,
     })
 }
 

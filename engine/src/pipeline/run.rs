@@ -5,19 +5,23 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use serde::Serialize;
 
-use super::observe::{ClipSize, ObservedClip, observe};
-use super::{Model, Request};
+use super::centring::{Centring, Pictured, flags, reanchor};
+use super::observe::{ClipSize, Fitting, ObservedClip, observe, one_image_only};
+use super::{BundleManifest, Model, Preset, Request, SamplingDefaults, windows};
 use crate::conditioning;
 use crate::job::{JobCtx, Preview, Stage};
 use crate::models::DenoiserInputs;
+use crate::models::clip_image::ClipView;
 use crate::models::one4d::{ConditioningKind, four_d_nex};
-use crate::postopt::{self, PointmapClip, SolveOptions};
+use crate::postopt::{self, JoinReport, PointmapClip, SolveOptions};
 use crate::sampler::{self, Latents, SamplerSettings, SolverKind};
-use crate::scene::{Plane, Points, ScaleTag, Scene4d, SceneMeta, SolverFlag};
+use crate::scene::{Plane, Points, ScaleTag, Scene4d, SceneMeta};
 use crate::{Error, Result};
 
 /// Pointmap coordinates beyond this lie on the wall of the normalisation box and are not fitted.
 const CLIPPED: f32 = 0.98;
+/// Pixels along a side of one latent.
+const CODEC_STRIDE_PX: usize = 8;
 
 /// Seconds that a stage took.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -60,7 +64,7 @@ impl Stopwatch {
 /// Numbers of a run, settled from the request and the model's defaults.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Settled {
-    /// Frames, `4k + 1`.
+    /// Frames, `4k + 1` up to the model's length; any number of a longer video.
     pub frames: usize,
     /// Denoising steps.
     pub steps: usize,
@@ -68,6 +72,8 @@ pub struct Settled {
     pub guidance: f64,
     /// Time shift of the schedule.
     pub shift: f64,
+    /// Integrator and schedule.
+    pub solver: SolverKind,
     /// Seed of the noise.
     pub seed: u64,
 }
@@ -78,25 +84,48 @@ impl Settled {
     /// # Errors
     /// [`Error::Invalid`] naming the number and what would be accepted.
     pub fn of(request: &Request, model: &Model) -> Result<Self> {
-        let defaults = model.manifest.sampling;
+        let defaults = sampling_defaults(request, &model.manifest);
+        let has_fast = model.manifest.fast.is_some() || !request.loras.is_empty();
+        if request.preset == Preset::Fast && !has_fast {
+            let reason = "this model brings no LoRA distilled to few steps; give one";
+            return Err(Error::invalid("preset fast", reason));
+        }
         let settled = Self {
             frames: request.frames.unwrap_or(model.manifest.frames),
             steps: request.steps.unwrap_or(defaults.steps),
             guidance: request.guidance.unwrap_or(defaults.guidance),
-            shift: defaults.shift,
+            shift: request.shift.unwrap_or(defaults.shift),
+            solver: defaults.solver,
             seed: request.seed,
         };
         let longest = model.manifest.frames;
-        if settled.frames % 4 != 1 || settled.frames > longest {
+        let is_video = matches!(request.observed, super::Observed::Video(_));
+        let is_long = is_video && settled.frames > longest;
+        if is_long && windows::overlap(longest).is_none() {
             return Err(Error::invalid(
                 format!("{} frames", settled.frames),
-                format!("this model takes 1, 5, 9, .. up to {longest} frames"),
+                format!("windows of {longest} frames are too short to be joined"),
+            ));
+        }
+        if !is_long && (settled.frames % 4 != 1 || settled.frames > longest) {
+            return Err(Error::invalid(
+                format!("{} frames", settled.frames),
+                format!(
+                    "this model takes 1, 5, 9, .. up to {longest} frames; more only of a video, in \
+                     windows"
+                ),
             ));
         }
         if !(1..=1000).contains(&settled.steps) {
             return Err(Error::invalid(
                 format!("{} steps", settled.steps),
                 "between 1 and 1000 are possible",
+            ));
+        }
+        if !(settled.shift.is_finite() && settled.shift > 0.0 && settled.shift <= 100.0) {
+            return Err(Error::invalid(
+                format!("time shift {}", settled.shift),
+                "above 0 and at most 100 is possible; 1 shifts nothing",
             ));
         }
         if !(settled.guidance.is_finite() && (0.0..=50.0).contains(&settled.guidance)) {
@@ -109,12 +138,23 @@ impl Settled {
     }
 }
 
-/// A generated scene with the times of its stages.
+/// The numbers that a request's preset stands for.
+pub(super) fn sampling_defaults(request: &Request, manifest: &BundleManifest) -> SamplingDefaults {
+    let fast = manifest.fast.as_ref();
+    match request.preset {
+        Preset::Standard => manifest.sampling,
+        Preset::Fast => fast.map_or_else(SamplingDefaults::distilled, |fast| fast.sampling),
+    }
+}
+
+/// A generated scene.
 pub struct Generated {
     /// The scene.
     pub scene: Scene4d,
     /// What was settled before the run.
     pub settled: Settled,
+    /// How the windows of a long clip met; empty for a clip of one.
+    pub joins: Vec<JoinReport>,
 }
 
 /// Runs every stage but loading and saving.
@@ -128,15 +168,36 @@ pub fn generate(
     ctx: &JobCtx,
 ) -> Result<Generated> {
     let settled = Settled::of(request, model)?;
-    let size = ClipSize {
-        frames: settled.frames,
-        height: model.manifest.height,
-        width: model.manifest.width,
-    };
-    let clip = observe(&request.observed, size, ctx)?;
+    let clip = observe(&request.observed, fitting(model, settled), ctx)?;
     watch.lap(Stage::Media);
-    let scene = generate_from(model, request, settled, &clip, watch, ctx)?;
-    Ok(Generated { scene, settled })
+    let (scene, joins) = if settled.frames > model.manifest.frames {
+        windows::generate(model, request, settled, &clip, watch, ctx)?
+    } else {
+        let scene = generate_from(model, request, settled, &clip, watch, ctx)?;
+        (scene, Vec::new())
+    };
+    Ok(Generated {
+        scene,
+        settled,
+        joins,
+    })
+}
+
+/// How the model wants to be given frames.
+fn fitting(model: &Model, settled: Settled) -> Fitting {
+    let manifest = &model.manifest;
+    match manifest.denoiser.conditioning {
+        ConditioningKind::Unified => Fitting::Crop(ClipSize {
+            frames: settled.frames,
+            height: manifest.height,
+            width: manifest.width,
+        }),
+        ConditioningKind::SideBySide => Fitting::Stretch {
+            frames: settled.frames,
+            area_px: manifest.height * manifest.width,
+            multiple: CODEC_STRIDE_PX * manifest.denoiser.config.patch[2],
+        },
+    }
 }
 
 /// Runs the stages after media; the harness of `eval` enters here with frames of its own.
@@ -151,10 +212,35 @@ pub fn generate_from(
     watch: &mut Stopwatch,
     ctx: &JobCtx,
 ) -> Result<Scene4d> {
+    let latents = draw(model, request, settled, clip, watch, ctx)?;
+    develop(model, request, settled, (clip, &latents), watch, ctx)
+}
+
+/// The first half, up to the latents of both branches.
+pub(super) fn draw(
+    model: &Model,
+    request: &Request,
+    settled: Settled,
+    clip: &ObservedClip,
+    watch: &mut Stopwatch,
+    ctx: &JobCtx,
+) -> Result<Latents> {
     let inputs = inputs(model, request, settled, clip, watch, ctx)?;
     let latents = sample(model, settled, &inputs, ctx)?;
     watch.lap(Stage::Sample);
-    let (rgb, xyz) = decode(model, &latents, ctx)?;
+    Ok(latents)
+}
+
+/// The second half, from latents to the scene.
+pub(super) fn develop(
+    model: &Model,
+    request: &Request,
+    settled: Settled,
+    (clip, latents): (&ObservedClip, &Latents),
+    watch: &mut Stopwatch,
+    ctx: &JobCtx,
+) -> Result<Scene4d> {
+    let (rgb, xyz) = decode(model, latents, ctx)?;
     watch.lap(Stage::Decode);
     let scene = build_scene(model, request, settled, clip, (&rgb, &xyz), ctx)?;
     watch.lap(Stage::Optimise);
@@ -196,11 +282,10 @@ fn inputs(
     watch: &mut Stopwatch,
     ctx: &JobCtx,
 ) -> Result<DenoiserInputs> {
-    let (height, width) = (model.manifest.height, model.manifest.width);
     ctx.step(Stage::Condition, 0, 1)?;
     let video = Tensor::from_vec(
-        clip.planar(height * width),
-        (1, 3, clip.num_frames, height, width),
+        clip.planar(),
+        (1, 3, clip.num_frames, clip.height, clip.width),
         &model.device,
     )?;
     let kind = model.manifest.denoiser.conditioning;
@@ -212,10 +297,7 @@ fn inputs(
         }
         ConditioningKind::SideBySide => {
             if clip.frames.iter().map(|(at, _)| *at).ne([0]) {
-                return Err(Error::invalid(
-                    format!("input of {}", model.manifest.name),
-                    "this model takes one image, at the first frame",
-                ));
+                return Err(one_image_only());
             }
             let image = video.narrow(2, 0, 1)?; // [1, 3, 1, H, W]
             let frames = clip.num_frames;
@@ -251,10 +333,14 @@ fn image_tokens(model: &Model, clip: &ObservedClip, rows: usize) -> Result<Optio
     let (Some(tower), Some((_, rgb))) = (&model.image, clip.frames.first()) else {
         return Ok(None);
     };
-    let (width, height) = (model.manifest.width as u32, model.manifest.height as u32);
+    let (width, height) = (clip.width as u32, clip.height as u32);
+    let view = match model.manifest.denoiser.conditioning {
+        ConditioningKind::Unified => ClipView::Squashed,
+        ConditioningKind::SideBySide => ClipView::Middle,
+    };
     let picture = image::RgbImage::from_raw(width, height, rgb.clone())
         .ok_or_else(|| Error::shape("observed frame", format!("{width} x {height}"), rgb.len()))?;
-    let tokens = tower.encode(&picture)?;
+    let tokens = tower.encode(&picture, view)?;
     Ok(Some(Tensor::cat(&vec![tokens; rows], 0)?))
 }
 
@@ -269,7 +355,7 @@ fn sample(
     let shape = [batch, channels, frames, height, width];
     let noise = sampler::draw_noise(settled.seed, shape, &model.device)?;
     let settings = SamplerSettings {
-        solver: SolverKind::Euler,
+        solver: settled.solver,
         steps: settled.steps,
         shift: settled.shift,
         guidance: settled.guidance,
@@ -298,8 +384,20 @@ fn build_scene(
     ctx: &JobCtx,
 ) -> Result<Scene4d> {
     let (_, _, num_frames, height, width) = rgb.dims5()?;
-    let points = interleaved(xyz)?;
+    let mut points = interleaved(xyz)?;
     let valid = postopt::box_validity(&points, CLIPPED);
+    let frames = to_srgb(rgb)?;
+    let centring = match model.manifest.denoiser.conditioning {
+        ConditioningKind::Unified => Centring::Common,
+        ConditioningKind::SideBySide => {
+            let seen = Pictured {
+                rgb: frames.clone(),
+                valid: valid.clone(),
+                size: [num_frames, height, width],
+            };
+            reanchor(seen, &mut points, ctx)?
+        }
+    };
     let solution = postopt::solve(
         &PointmapClip {
             points: &points,
@@ -316,7 +414,7 @@ fn build_scene(
         num_frames,
         height,
         width,
-        rgb: Plane::new(to_srgb(rgb)?),
+        rgb: Plane::new(frames),
         points: Points::F32(Plane::new(solution.points)),
         valid: Plane::new(solution.valid),
         confidence: None,
@@ -333,25 +431,12 @@ fn build_scene(
             model: Some(model.manifest.name.clone()),
             model_hash: Some(model.hash.clone()),
             settings: serde_json::json!({ "request": request, "settled": settled }),
-            flags: flags(model, solution.flags),
+            flags: flags(centring, solution.flags),
             observed: clip.frames.iter().map(|(at, _)| *at).collect(),
         },
     };
     scene.check()?;
     Ok(scene)
-}
-
-/// The solver's flags, and what is known of the model beforehand: 4DNeX centres every frame on its own.
-fn flags(
-    model: &Model,
-    mut found: Vec<(Option<usize>, SolverFlag)>,
-) -> Vec<(Option<usize>, SolverFlag)> {
-    let centred = (None, SolverFlag::PerFrameCentred);
-    let is_centred = model.manifest.denoiser.conditioning == ConditioningKind::SideBySide;
-    if is_centred && !found.contains(&centred) {
-        found.push(centred);
-    }
-    found
 }
 
 /// A title for people: the prompt's beginning, or what was observed.

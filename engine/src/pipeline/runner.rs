@@ -5,10 +5,14 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::{Generated, Model, Request, Stopwatch, bundled_model, generate, save};
+use super::{
+    Generated, LoraWish, Model, Request, Stopwatch, bundled_model, generate, plan_request, save,
+};
 use crate::device::device_name;
 use crate::import::{self, ImportRequest, Imported};
 use crate::job::{JobCtx, Stage};
+use crate::memory::{self, PeakMeter};
+use crate::plan::{Holding, Plan, Rates, bytes_for_people};
 use crate::scene::{self, Scene4d};
 use crate::worker::{JobRequest, JobRunner, Output};
 use crate::{Error, Result, export, inspect};
@@ -17,6 +21,10 @@ use crate::{Error, Result, export, inspect};
 #[derive(Default)]
 pub struct PipelineRunner {
     loaded: Option<Model>,
+    /// What the loaded model holds, where the program counts its memory.
+    loaded_bytes: u64,
+    /// Speed of this machine, measured once.
+    rates: Option<Rates>,
 }
 
 impl JobRunner for PipelineRunner {
@@ -34,9 +42,12 @@ impl JobRunner for PipelineRunner {
             ],
             JobRequest::Open(_) | JobRequest::Inspect(_) => vec![Stage::Load],
             JobRequest::Import { .. } => vec![Stage::Media, Stage::Optimise, Stage::Save],
+            JobRequest::FindMotion(_) => vec![Stage::Load, Stage::Motion, Stage::Save],
+            JobRequest::Join(_) => vec![Stage::Load, Stage::Optimise, Stage::Save],
             JobRequest::Export(_) => vec![Stage::Export],
             JobRequest::Train(_) => vec![Stage::Render, Stage::Train],
             JobRequest::EvalSynthetic(_) => vec![Stage::Load, Stage::Evaluate],
+            JobRequest::EvalBenchmark(_) | JobRequest::CheckDataset(_) => vec![Stage::Evaluate],
             JobRequest::Render(_) => vec![Stage::Render],
         }
     }
@@ -53,9 +64,13 @@ impl JobRunner for PipelineRunner {
             }
             JobRequest::Open(path) => open(&path, ctx, show),
             JobRequest::Import { request, out } => imported(&request, &out, ctx, show),
+            JobRequest::FindMotion(request) => super::motion::find(&request, ctx, show),
+            JobRequest::Join(request) => super::windows::join(&request, ctx, show),
             JobRequest::Export(request) => exported(&export::run(&request, ctx)?),
             JobRequest::Train(request) => super::train(&request, ctx),
             JobRequest::EvalSynthetic(request) => self.eval_synthetic(&request, ctx),
+            JobRequest::EvalBenchmark(request) => super::eval::benchmark(&request, ctx),
+            JobRequest::CheckDataset(request) => super::eval::check_dataset(&request, ctx),
             JobRequest::Inspect(path) => inspected(&path),
             JobRequest::Render(request) => super::render_clips(&request, ctx),
         }
@@ -63,6 +78,7 @@ impl JobRunner for PipelineRunner {
 
     fn unload(&mut self) {
         self.loaded = None;
+        self.loaded_bytes = 0;
     }
 }
 
@@ -78,9 +94,18 @@ impl PipelineRunner {
             save::check_writable(out)?;
         }
         let mut watch = Stopwatch::default();
-        let model = self.model(request, ctx)?;
+        let plan = self.plan_memory(request)?;
+        tracing::info!("plan: {}", plan.summary());
+        let kept = self.bytes_at_hand(&plan, &LoraWish::from(request));
+        let meter = PeakMeter::start();
+        let model = self.model(request, plan.holding, ctx)?;
         watch.lap(Stage::Load);
-        let Generated { scene, settled } = generate(model, request, &mut watch, ctx)?;
+        let Generated {
+            scene,
+            settled,
+            joins,
+        } = generate(model, request, &mut watch, ctx)?;
+        let peak_bytes = meter.peak_bytes().map(|peak| peak + kept);
         let scene = Arc::new(scene);
         show(Arc::clone(&scene));
         let mut report = json!({
@@ -94,7 +119,12 @@ impl PipelineRunner {
             "height": scene.height,
             "width": scene.width,
             "flags": scene.meta.flags,
+            "plan": plan,
+            "peak_bytes": peak_bytes,
         });
+        if !joins.is_empty() {
+            report["joins"] = json!(joins);
+        }
         let mut files = Vec::new();
         if let Some(out) = out {
             files = save::scene_with_previews(&scene, out, ctx)?;
@@ -111,20 +141,65 @@ impl PipelineRunner {
         Ok(Output { files, report })
     }
 
-    /// The model that a request names, loaded unless it is the one at hand.
-    fn model(&mut self, request: &Request, ctx: &JobCtx) -> Result<&Model> {
+    /// The plan of a request, which the run will follow.
+    ///
+    /// # Errors
+    /// [`Error::Limit`] if nothing fits, with what would.
+    fn plan_memory(&mut self, request: &Request) -> Result<Plan> {
+        let rates = match self.rates {
+            Some(rates) => rates,
+            None => Rates::measure(&request.device.open()?)?,
+        };
+        self.rates = Some(rates);
+        let plan = plan_request(request, Some(rates), self.loaded_bytes)?;
+        if plan.fits {
+            return Ok(plan);
+        }
+        let mut advice = plan.advice.clone();
+        advice.push("--memory with a larger size insists".to_owned());
+        Err(Error::Limit {
+            what: format!("memory for {} ({})", plan.model, advice.join("; ")),
+            required: bytes_for_people(plan.peak_bytes),
+            available: bytes_for_people(plan.limit_bytes),
+        })
+    }
+
+    /// What the model at hand holds, if it is the plan's; another one is dropped.
+    fn bytes_at_hand(&mut self, plan: &Plan, wish: &LoraWish) -> u64 {
+        let at_hand = self.loaded.as_ref();
+        let same = at_hand.is_some_and(|model| {
+            model.manifest.name == plan.model
+                && model.holding == plan.holding
+                && model.wish == *wish
+        });
+        if !same {
+            self.unload();
+        }
+        self.loaded_bytes
+    }
+
+    /// The model that a request names, loaded unless it is the one at hand and held so.
+    fn model(&mut self, request: &Request, holding: Holding, ctx: &JobCtx) -> Result<&Model> {
         let folder = match &request.model {
             Some(folder) => folder.clone(),
             None => bundled_model()?,
         };
         let device = request.device.open()?;
+        let wish = LoraWish::from(request);
         let at_hand = self
             .loaded
             .take()
-            .filter(|model| model.folder == folder && model.device.same_device(&device));
+            .filter(|model| model.folder == folder && model.device.same_device(&device))
+            .filter(|model| model.holding == holding && model.wish == wish);
         let model = match at_hand {
             Some(model) => model,
-            None => Model::load(&folder, &device, ctx)?,
+            None => {
+                let before = memory::held_bytes().unwrap_or(0);
+                let model = Model::load(&folder, &wish, &device, holding, ctx)?;
+                let after = memory::held_bytes().unwrap_or(0);
+                self.loaded_bytes = after.saturating_sub(before);
+                model
+            }
         };
         Ok(self.loaded.insert(model))
     }
@@ -139,17 +214,21 @@ impl PipelineRunner {
             steps: request.steps,
             ..Request::default()
         };
-        let model = self.model(&base, ctx)?;
+        let plan = self.plan_memory(&base)?;
+        let model = self.model(&base, plan.holding, ctx)?;
         super::eval::synthetic(model, &base, request, ctx)
     }
 }
 
+/// True for a scene file by its name.
+pub(super) fn is_scene_file(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|e| e == "one4d" || e == "safetensors")
+}
+
 fn open(path: &Path, ctx: &JobCtx, show: &dyn Fn(Arc<Scene4d>)) -> Result<Output> {
-    let is_scene = path
-        .extension()
-        .is_some_and(|e| e == "one4d" || e == "safetensors");
-    if !is_scene && import::is_importable(path) {
-        let found = import::import(&ImportRequest::new(path), ctx)?;
+    if !is_scene_file(path) && import::is_importable(path) {
+        let found = anchored(import::import(&ImportRequest::new(path), ctx)?, ctx)?;
         return Ok(show_imported(path, found, ctx, show));
     }
     ctx.step(Stage::Load, 0, 1)?;
@@ -174,7 +253,7 @@ fn imported(
     ctx: &JobCtx,
     show: &dyn Fn(Arc<Scene4d>),
 ) -> Result<Output> {
-    let found = import::import(request, ctx)?;
+    let found = anchored(import::import(request, ctx)?, ctx)?;
     ctx.step(Stage::Save, 0, 1)?;
     found.scene.save(out)?;
     ctx.step(Stage::Save, 1, 1)?;
@@ -182,6 +261,14 @@ fn imported(
     output.files = vec![out.to_owned()];
     output.report["files"] = json!(output.files);
     Ok(output)
+}
+
+/// An imported clip with its frames in one place, where they were centred one by one.
+fn anchored(found: Imported, ctx: &JobCtx) -> Result<Imported> {
+    Ok(Imported {
+        scene: super::anchor::reanchored(found.scene, ctx)?,
+        ..found
+    })
 }
 
 /// Shows an imported scene; what had to be assumed becomes warnings.

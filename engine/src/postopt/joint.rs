@@ -44,6 +44,13 @@ const NOISE_SIGMAS: f64 = 1.5;
 /// loss holds on to a residual of zero; a wide first scale lets the prior lift them off.
 const FIRST_SCALES: [f64; 2] = [3e-2, 1e-2];
 const LEAST_SCALE: f64 = 1e-5;
+/// Least scale of residuals in deviations of the jitter.
+///
+/// What all points of a frame share by its jitter is no outlier among them: up to 3.6 deviations
+/// (the kink of the loss lies at 0.3 scales) it counts by its square, as a normal error should. An
+/// unsquared loss would hold each frame where its own points put it, the more the less noise these
+/// have.
+const JITTER_SCALES: f64 = 12.0;
 /// Unknowns of a pixel: those of its frame and the focal length.
 const COLUMNS: usize = PER_FRAME + 1;
 
@@ -102,6 +109,8 @@ struct Problem<'a> {
     unit: f64,
     refinement: Refinement,
     cuts: &'a [usize],
+    /// Least scale of residuals, median depths.
+    floor: f64,
 }
 
 /// Refines poses and lenses in place; leaves them if there is nothing to stand on.
@@ -118,9 +127,10 @@ pub(super) fn refine(
     if solved == 0 || !in_front {
         return Ok(());
     }
+    let jitter = Jitter::of(path);
     let refinement = match refinement.prior {
         MotionPrior::Acceleration => Refinement {
-            weight: refinement.weight * jitter_share(path),
+            weight: refinement.weight * jitter.share(),
             ..refinement
         },
         MotionPrior::Path => refinement,
@@ -142,6 +152,7 @@ pub(super) fn refine(
         unit: path.median_depth,
         refinement,
         cuts: &path.cuts,
+        floor: JITTER_SCALES * jitter.size(),
     };
     let start = State {
         rotations: path.poses.iter().map(|p| p.rotation).collect(),
@@ -168,38 +179,58 @@ pub(super) fn refine(
     Ok(())
 }
 
-/// How much of its weight the acceleration prior gets, 0..=1.
-///
-/// Fourth differences hold next to nothing of a camera's motion and all of what frames do not share:
-/// for white noise of deviation `s` an axis theirs is `sqrt 70 s`, its median length 1.538 of that.
-fn jitter_share(path: &Trajectory) -> f64 {
-    const GAIN: f64 = 8.366_600_265 * 1.538_172_254;
-    let poses: Vec<_> = path.fits.iter().flatten().map(|f| f.pose).collect();
-    let deviation = |values: &[DVec3]| -> Option<f64> {
-        let mut lengths: Vec<f64> = values
-            .windows(5)
-            .map(|v| (v[0] - v[1] * 4.0 + v[2] * 6.0 - v[3] * 4.0 + v[4]).length() / GAIN)
+/// What the poses of frames do not share, beyond the noise of their pixels.
+#[derive(Clone, Copy, Debug, Default)]
+struct Jitter {
+    /// Deviation an axis, radians.
+    turn_rad: f64,
+    /// Deviation an axis, median depths.
+    centre: f64,
+}
+
+impl Jitter {
+    /// How much of its weight the acceleration prior gets, 0..=1.
+    fn share(self) -> f64 {
+        let share = (self.turn_rad.to_degrees() / FULL_JITTER.0).max(self.centre / FULL_JITTER.1);
+        (share * share).min(1.0)
+    }
+
+    /// By how much a point moves against its ray, in median depths.
+    fn size(self) -> f64 {
+        self.turn_rad.hypot(self.centre)
+    }
+
+    /// Fourth differences hold next to nothing of a camera's motion and all of what frames do not
+    /// share: for white noise of deviation `s` an axis theirs is `sqrt 70 s`, its median length 1.538
+    /// of that. Fewer than five frames show none; a prior over two or three says little anyway.
+    fn of(path: &Trajectory) -> Self {
+        const GAIN: f64 = 8.366_600_265 * 1.538_172_254;
+        let poses: Vec<_> = path.fits.iter().flatten().map(|f| f.pose).collect();
+        let deviation = |values: &[DVec3]| -> Option<f64> {
+            let mut lengths: Vec<f64> = values
+                .windows(5)
+                .map(|v| (v[0] - v[1] * 4.0 + v[2] * 6.0 - v[3] * 4.0 + v[4]).length() / GAIN)
+                .collect();
+            median(&mut lengths)
+        };
+        let turns: Vec<DVec3> = poses
+            .iter()
+            .map(|p| rotation_log(p.rotation * poses[0].rotation.transpose()))
             .collect();
-        median(&mut lengths)
-    };
-    let turns: Vec<DVec3> = poses
-        .iter()
-        .map(|p| rotation_log(p.rotation * poses[0].rotation.transpose()))
-        .collect();
-    let centres: Vec<DVec3> = poses.iter().map(|p| p.inverse().translation).collect();
-    let (Some(turn), Some(centre)) = (deviation(&turns), deviation(&centres)) else {
-        // Fewer than five frames show no jitter; a prior over two or three says little anyway.
-        return 0.0;
-    };
-    let formal = |of: fn(&FrameFit) -> f64| {
-        let mut sigmas: Vec<f64> = path.fits.iter().flatten().map(of).collect();
-        NOISE_SIGMAS * median(&mut sigmas).unwrap_or(0.0) / 3.0_f64.sqrt()
-    };
-    let beyond = |jitter: f64, noise: f64| (jitter * jitter - noise * noise).max(0.0).sqrt();
-    let turn = beyond(turn, formal(|f| f.sigma.rotation_rad));
-    let centre = beyond(centre, formal(|f| f.sigma.centre));
-    let share = (turn.to_degrees() / FULL_JITTER.0).max(centre / path.median_depth / FULL_JITTER.1);
-    (share * share).min(1.0)
+        let centres: Vec<DVec3> = poses.iter().map(|p| p.inverse().translation).collect();
+        let (Some(turn), Some(centre)) = (deviation(&turns), deviation(&centres)) else {
+            return Self::default();
+        };
+        let formal = |of: fn(&FrameFit) -> f64| {
+            let mut sigmas: Vec<f64> = path.fits.iter().flatten().map(of).collect();
+            NOISE_SIGMAS * median(&mut sigmas).unwrap_or(0.0) / 3.0_f64.sqrt()
+        };
+        let beyond = |jitter: f64, noise: f64| (jitter * jitter - noise * noise).max(0.0).sqrt();
+        Self {
+            turn_rad: beyond(turn, formal(|f| f.sigma.rotation_rad)),
+            centre: beyond(centre, formal(|f| f.sigma.centre)) / path.median_depth,
+        }
+    }
 }
 
 impl Problem<'_> {
@@ -208,7 +239,8 @@ impl Problem<'_> {
         let mut damping = 1e-6;
         for round in 0..MAX_STEPS {
             ctx.check()?;
-            let floor = FIRST_SCALES.get(round).copied().unwrap_or(LEAST_SCALE);
+            let first = FIRST_SCALES.get(round).copied().unwrap_or(LEAST_SCALE);
+            let floor = first.max(self.floor);
             let scales = self.scales(&state, floor * self.unit);
             let (energy, normals) = self.linearise(&state, &scales);
             let mut decrease = 0.0;
@@ -481,6 +513,7 @@ mod tests {
                     ..Refinement::OURS
                 },
                 cuts: &[],
+                floor: 0.0,
             };
             let state = State {
                 rotations: vec![rotation_exp(DVec3::new(0.02, -0.03, 0.05)); 2],

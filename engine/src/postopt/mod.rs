@@ -26,6 +26,7 @@
 //! joint       all poses and the focal length together, with a motion prior
 //! posed       the same where the poses are known
 //! join        windows of a long clip into one scene
+//! reanchor    frames that were centred one by one, back in one world
 //! ```
 //!
 //! Up to `trajectory` the poses of different frames are independent; `joint` couples neighbours and
@@ -42,6 +43,7 @@ mod moments;
 mod motion_prior;
 mod posed;
 mod quality;
+pub mod reanchor;
 mod refinement;
 mod samples;
 mod so3_newton;

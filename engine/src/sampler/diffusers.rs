@@ -174,6 +174,18 @@ pub struct UniPcConfig {
     pub solver_p: Option<serde_json::Value>,
 }
 
+impl UniPcConfig {
+    /// The scheduler of diffusers' Wan pipelines.
+    pub fn flow(shift: f64) -> Self {
+        Self {
+            prediction_type: "flow_prediction".to_owned(),
+            use_flow_sigmas: true,
+            flow_shift: shift,
+            ..Self::default()
+        }
+    }
+}
+
 impl Default for UniPcConfig {
     fn default() -> Self {
         Self {

@@ -16,7 +16,7 @@ pub use diffusers::{FlowMatchEulerConfig, UniPcConfig};
 pub use euler::Euler;
 pub use guidance::guided;
 pub use noise::draw_noise;
-pub use run::{Latents, SamplerSettings, SolverKind, sample};
+pub use run::{Latents, SamplerSettings, SolverKind, integrate, sample};
 pub use schedule::{NUM_TRAIN_TIMESTEPS, Schedule, shifted};
 pub use unipc::{BFunction, UniPc, UniPcSettings};
 

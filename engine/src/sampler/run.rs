@@ -2,7 +2,8 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Euler, Schedule, Solver, UniPc, UniPcSettings, guided};
+use super::NUM_TRAIN_TIMESTEPS;
+use super::{Euler, Schedule, Solver, UniPc, UniPcConfig, UniPcSettings, guided};
 use crate::job::{JobCtx, Stage};
 use crate::models::{Denoiser, DenoiserInputs};
 use crate::{Error, Result};
@@ -18,18 +19,26 @@ pub struct Latents {
 
 /// Which integrator runs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum SolverKind {
     /// Euler on [`Schedule::euler`].
     #[default]
     Euler,
     /// UniPC of order 2 on [`Schedule::unipc`].
+    #[serde(rename = "unipc")]
     UniPc,
+    /// UniPC as diffusers' pipelines of Wan run it, with their nodes and a clock of whole numbers:
+    /// that of 4DNeX.
+    #[serde(rename = "diffusers_unipc")]
+    DiffusersUniPc,
 }
 
 impl SolverKind {
     /// The solver with its schedule.
-    fn build(self, steps: usize, shift: f64) -> Result<(Schedule, Box<dyn Solver>)> {
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for no steps or a shift that is not positive.
+    pub fn build(self, steps: usize, shift: f64) -> Result<(Schedule, Box<dyn Solver>)> {
         match self {
             Self::Euler => {
                 let schedule = Schedule::euler(steps, shift)?;
@@ -38,6 +47,12 @@ impl SolverKind {
             Self::UniPc => {
                 let schedule = Schedule::unipc(steps, shift)?;
                 let solver = UniPc::new(schedule.clone(), UniPcSettings::default())?;
+                Ok((schedule, Box::new(solver)))
+            }
+            Self::DiffusersUniPc => {
+                let config = UniPcConfig::flow(shift);
+                let schedule = config.schedule(steps, None)?;
+                let solver = UniPc::new(schedule.clone(), config.settings()?)?;
                 Ok((schedule, Box::new(solver)))
             }
         }
@@ -78,16 +93,44 @@ pub fn sample(
     ctx: &JobCtx,
     preview: &mut dyn FnMut(usize, &Latents) -> Result<()>,
 ) -> Result<Latents> {
-    let (schedule, mut solver) = settings.solver.build(settings.steps, settings.shift)?;
-    let inputs = rows_for(inputs, settings.guidance)?;
+    let solver = settings.solver.build(settings.steps, settings.shift)?;
+    integrate(
+        denoiser,
+        noise,
+        inputs,
+        (solver, settings.guidance),
+        ctx,
+        preview,
+    )
+}
+
+/// [`sample`] with a solver on a schedule of its own, and a guidance scale.
+///
+/// The denoiser is told the schedule's clock, which in some references is cut to whole numbers;
+/// latents move by its noise levels.
+///
+/// # Errors
+/// As [`sample`].
+pub fn integrate(
+    denoiser: &dyn Denoiser,
+    noise: &Latents,
+    inputs: &DenoiserInputs,
+    (solver, guidance): ((Schedule, Box<dyn Solver>), f64),
+    ctx: &JobCtx,
+    preview: &mut dyn FnMut(usize, &Latents) -> Result<()>,
+) -> Result<Latents> {
+    let (schedule, mut solver) = solver;
+    let inputs = rows_for(inputs, guidance)?;
     let mut x = stack(noise)?; // [2, C, T', H', W']
-    for (step, &sigma) in schedule.sigmas[..schedule.steps()].iter().enumerate() {
+    let nodes = schedule.sigmas.iter().zip(&schedule.timesteps);
+    for (step, (&sigma, &time)) in nodes.enumerate() {
         ctx.step(Stage::Sample, step, schedule.steps())?;
         let now = split(&x)?;
-        let velocities = denoiser.velocities(&now.rgb, &now.xyz, sigma, &inputs)?;
+        let clock = time / NUM_TRAIN_TIMESTEPS;
+        let velocities = denoiser.velocities(&now.rgb, &now.xyz, clock, &inputs)?;
         let velocity = stack(&Latents {
-            rgb: guided(&velocities.rgb, settings.guidance)?,
-            xyz: guided(&velocities.xyz, settings.guidance)?,
+            rgb: guided(&velocities.rgb, guidance)?,
+            xyz: guided(&velocities.xyz, guidance)?,
         })?;
         let expected = (&x - (&velocity * sigma)?)?;
         x = solver.step(&x, &velocity)?;

@@ -6,7 +6,7 @@ use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution as _, StandardNormal};
 
 use super::cache::{ClipLatents, LatentCache};
-use super::config::{CurriculumStep, StageConfig};
+use super::config::{CurriculumStep, DataPart, StageConfig};
 use super::schedule::noise_level;
 use crate::conditioning::{Task, fold_mask};
 use crate::datasets::synthetic::WorldWidth;
@@ -105,11 +105,14 @@ fn draw_clip(
     rng: &mut ChaCha8Rng,
 ) -> usize {
     let now = curriculum.iter().rev().find(|stage| stage.from <= step);
-    let share = |world: WorldWidth| match (now, world) {
+    let share = |part: &DataPart| match (now, part) {
         (None, _) => 1.0,
-        (Some(now), WorldWidth::Narrow) => now.narrow,
-        (Some(now), WorldWidth::Medium) => now.medium,
-        (Some(now), WorldWidth::Wide) => now.wide,
+        (Some(now), DataPart::Files(_)) => now.files,
+        (Some(now), DataPart::World(part)) => match part.world {
+            WorldWidth::Narrow => now.narrow,
+            WorldWidth::Medium => now.medium,
+            WorldWidth::Wide => now.wide,
+        },
     };
     let parts = &cache.spec().parts;
     // Without a curriculum every clip counts alike, with one every world by its share.
@@ -117,12 +120,12 @@ fn draw_clip(
         let size = if now.is_some() {
             1.0
         } else {
-            parts[k].clips as f64
+            parts[k].clips() as f64
         };
-        if parts[k].clips == 0 {
+        if parts[k].clips() == 0 {
             0.0
         } else {
-            size * share(parts[k].world).max(0.0)
+            size * share(&parts[k]).max(0.0)
         }
     };
     let total: f64 = (0..parts.len()).map(weight).sum();
@@ -130,10 +133,10 @@ fn draw_clip(
     let mut first = 0;
     for (k, part) in parts.iter().enumerate() {
         left -= weight(k);
-        if left < 0.0 && part.clips > 0 {
-            return first + rng.random_range(0..part.clips);
+        if left < 0.0 && part.clips() > 0 {
+            return first + rng.random_range(0..part.clips());
         }
-        first += part.clips;
+        first += part.clips();
     }
     rng.random_range(0..cache.len().max(1))
 }

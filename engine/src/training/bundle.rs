@@ -14,6 +14,7 @@ use crate::datasets::synthetic::CLIP_FPS;
 use crate::models::linear_codec::LinearCodec;
 use crate::models::one4d::{AdapterMeta, ConditioningKind, DenoiserSpec, save_adapters};
 use crate::pipeline::{BUNDLE_FORMAT, BundleManifest, CodecSpec, SamplingDefaults};
+use crate::sampler::SolverKind;
 use crate::{Error, Result};
 
 /// File of the text encoder in a bundle.
@@ -94,8 +95,12 @@ fn manifest(config: &TrainConfig, trained_steps: u64) -> BundleManifest {
             coupling: config.model.coupling,
             prediction: config.model.prediction,
             conditioning: ConditioningKind::Unified,
+            adapter_scale: None,
         },
+        loras: Vec::new(),
+        fast: None,
         sampling: SamplingDefaults {
+            solver: SolverKind::Euler,
             steps: 8,
             shift: config.dlc.shift,
             guidance: 1.0,

@@ -1,4 +1,4 @@
-//! Latents of rendered clips on disk: made once, read at random, the same bytes whenever made.
+//! Latents of clips on disk: made once, read at random, the same bytes whenever made.
 //!
 //! `latents.bin` holds a record of f16 values a clip, `latents.json` what it was made from and the
 //! captions. The RGB side keeps every frame's share of its latent, because the codec is linear: the
@@ -16,8 +16,9 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::config::DataPart;
+use super::source::ClipSource;
 use crate::atomic_file::{self, AtomicFile};
-use crate::datasets::synthetic::{Clip, ClipSpec, render};
+use crate::datasets::TrainingClip;
 use crate::job::{JobCtx, Stage};
 use crate::models::VideoVae as _;
 use crate::models::linear_codec::LinearCodec;
@@ -33,7 +34,7 @@ const CHUNK: usize = 32;
 pub struct CacheSpec {
     /// Version of the layout.
     pub(super) format: u32,
-    /// Clips by world, in order.
+    /// Clips by source, in order.
     pub parts: Vec<DataPart>,
     /// Seed of the first clip; the others follow.
     pub first_seed: u64,
@@ -89,27 +90,7 @@ impl CacheSpec {
 
     /// Clips in all.
     pub fn clips(&self) -> usize {
-        self.parts.iter().map(|part| part.clips).sum()
-    }
-
-    /// What clip `index` is rendered from.
-    pub fn clip(&self, index: usize) -> ClipSpec {
-        let mut left = index;
-        let part = self.parts.iter().find(|part| {
-            let here = left < part.clips;
-            if !here {
-                left -= part.clips;
-            }
-            here
-        });
-        let [frames, height, width] = self.size;
-        ClipSpec {
-            seed: self.first_seed + index as u64,
-            frames,
-            height,
-            width,
-            world: part.map(|part| part.world).unwrap_or_default(),
-        }
+        self.parts.iter().map(DataPart::clips).sum()
     }
 
     /// Values of the RGB shares and of the XYZ latents of a clip.
@@ -206,13 +187,14 @@ fn make(folder: &Path, spec: &CacheSpec, codec: &LinearCodec, ctx: &JobCtx) -> R
     std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
     let count = spec.clips();
     let total = spec.record_bytes() * count as u64;
+    let source = ClipSource::open(spec)?;
     let mut file = AtomicFile::create(folder.join("latents.bin"), total)?;
     let mut captions = Vec::with_capacity(count);
     for first in (0..count).step_by(CHUNK) {
         ctx.step(Stage::Render, first, count)?;
         let records = (first..(first + CHUNK).min(count))
             .into_par_iter()
-            .map(|index| record(&render(&spec.clip(index))?, codec))
+            .map(|index| record(&source.clip(index, ctx)?, codec))
             .collect::<Result<Vec<_>>>()?;
         for (bytes, caption) in records {
             file.write_all(&bytes)?;
@@ -231,7 +213,7 @@ fn make(folder: &Path, spec: &CacheSpec, codec: &LinearCodec, ctx: &JobCtx) -> R
     Ok(index.captions)
 }
 
-fn record(clip: &Clip, codec: &LinearCodec) -> Result<(Vec<u8>, String)> {
+fn record(clip: &TrainingClip, codec: &LinearCodec) -> Result<(Vec<u8>, String)> {
     let shares = codec.encode_shares(&rgb_video(clip)?)?;
     let xyz = codec.encode(&xyz_video(clip)?.0, &JobCtx::silent())?;
     let mut bytes = Vec::new();
@@ -247,7 +229,7 @@ fn record(clip: &Clip, codec: &LinearCodec) -> Result<(Vec<u8>, String)> {
 ///
 /// # Shapes
 /// - returns `[1, 3, T, H, W]` in `[-1, 1]`
-pub(super) fn rgb_video(clip: &Clip) -> Result<Tensor> {
+pub(super) fn rgb_video(clip: &TrainingClip) -> Result<Tensor> {
     let pixels = clip.rgb.len() / 3;
     let mut values = vec![0.0_f32; clip.rgb.len()];
     for (at, pixel) in clip.rgb.chunks_exact(3).enumerate() {
@@ -262,17 +244,20 @@ pub(super) fn rgb_video(clip: &Clip) -> Result<Tensor> {
 ///
 /// # Shapes
 /// - returns `[1, 3, T, H, W]` in `[-1, 1]`
-pub(super) fn xyz_video(clip: &Clip) -> Result<(Tensor, crate::models::one4d::PointmapNorm)> {
+pub(super) fn xyz_video(
+    clip: &TrainingClip,
+) -> Result<(Tensor, crate::models::one4d::PointmapNorm)> {
     let NormalisedPointmap { values, norm } = normalise_pointmap(&PointmapView {
         points: &clip.points,
         valid: &clip.valid,
         cameras: &clip.cameras,
-        size: [clip.spec.height, clip.spec.width],
+        size: [clip.size[1], clip.size[2]],
     })?;
     Ok((video(clip, values)?, norm))
 }
 
-fn video(clip: &Clip, values: Vec<f32>) -> Result<Tensor> {
-    let shape = (1, 3, clip.spec.frames, clip.spec.height, clip.spec.width);
+fn video(clip: &TrainingClip, values: Vec<f32>) -> Result<Tensor> {
+    let [frames, height, width] = clip.size;
+    let shape = (1, 3, frames, height, width);
     Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
 }

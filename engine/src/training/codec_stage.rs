@@ -1,4 +1,4 @@
-//! First of all, the codec: fitted to rendered clips, checked on others.
+//! First of all, the codec: fitted to clips of the training data, checked on others.
 
 use std::path::Path;
 
@@ -8,8 +8,9 @@ use serde::Serialize;
 
 use super::cache::{CacheSpec, rgb_video, xyz_video};
 use super::config::TrainConfig;
+use super::source::ClipSource;
 use crate::Result;
-use crate::datasets::synthetic::{Clip, render};
+use crate::datasets::TrainingClip;
 use crate::job::{JobCtx, Stage};
 use crate::models::VideoVae as _;
 use crate::models::linear_codec::{LinearCodec, LinearCodecFit};
@@ -40,12 +41,13 @@ pub(super) fn codec(config: &TrainConfig, path: &Path, ctx: &JobCtx) -> Result<L
     let spec = seeds(config);
     let total = config.codec.clips;
     let stride = (spec.clips() / total).max(1);
+    let source = ClipSource::open(&spec)?;
     let mut fit = LinearCodecFit::default();
     for first in (0..total).step_by(CHUNK) {
         ctx.step(Stage::Render, first, total)?;
-        let clips: Vec<Clip> = (first..(first + CHUNK).min(total))
+        let clips: Vec<TrainingClip> = (first..(first + CHUNK).min(total))
             .into_par_iter()
-            .map(|k| render(&spec.clip(k * stride % spec.clips())))
+            .map(|k| source.clip(k * stride % spec.clips(), ctx))
             .collect::<Result<_>>()?;
         for clip in &clips {
             fit.add(&rgb_video(clip)?)?;
@@ -70,11 +72,12 @@ pub(super) fn check(
         first_seed: CHECK_SEED,
         ..seeds(config)
     };
+    let source = ClipSource::open(&spec)?;
     let mut squares = [0.0; 2];
     let stride = (spec.clips() / CHECK_CLIPS as usize).max(1);
     for k in 0..CHECK_CLIPS as usize {
         ctx.check()?;
-        let clip = render(&spec.clip(k * stride % spec.clips()))?;
+        let clip = source.clip(k * stride % spec.clips(), ctx)?;
         let videos = [rgb_video(&clip)?, xyz_video(&clip)?.0];
         for (video, sum) in videos.iter().zip(&mut squares) {
             let back = codec.decode(&codec.encode(video, ctx)?, ctx)?;

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::conditioning::TaskMix;
 use crate::datasets::synthetic::WorldWidth;
+use crate::datasets::training_sets::{ClipSampling, TrainingSet};
 use crate::device::DeviceChoice;
 use crate::models::byte_text::TextSpec;
 use crate::models::one4d::{AdapterConfig, Coupling, Prediction, XyzInput, default_links};
@@ -30,7 +31,7 @@ pub struct TrainConfig {
     pub height: usize,
     /// Width in pixels, a multiple of 16.
     pub width: usize,
-    /// The rendered clips.
+    /// The clips.
     pub data: DataConfig,
     /// The codec.
     pub codec: CodecConfig,
@@ -42,11 +43,11 @@ pub struct TrainConfig {
     pub dlc: StageConfig,
 }
 
-/// Which clips are rendered.
+/// Which clips are rendered or read.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DataConfig {
-    /// Training clips by world.
+    /// Training clips by source.
     pub parts: Vec<DataPart>,
     /// Held-out clips, from every part in turn.
     pub validation_clips: usize,
@@ -54,14 +55,76 @@ pub struct DataConfig {
     pub first_seed: u64,
 }
 
+/// Clips from one source: `{"world": "wide", "clips": 8000}` or
+/// `{"dataset": "tartanair", "root": "/data/tartanair", "clips": 4000}`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum DataPart {
+    /// Rendered.
+    World(WorldPart),
+    /// Cut out of a data set on disk.
+    Files(FilesPart),
+}
+
 /// Clips of one kind of world.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct DataPart {
+pub struct WorldPart {
     /// How varied the worlds are.
     pub world: WorldWidth,
     /// Number of clips.
     pub clips: usize,
+}
+
+/// Clips of a data set on disk; every twentieth sequence is held out for validation.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FilesPart {
+    /// The data set.
+    pub dataset: TrainingSet,
+    /// Where it lies.
+    pub root: PathBuf,
+    /// Number of clips.
+    pub clips: usize,
+    /// How clips are cut.
+    #[serde(default)]
+    pub sampling: ClipSampling,
+}
+
+impl DataPart {
+    /// Rendered clips.
+    pub fn world(world: WorldWidth, clips: usize) -> Self {
+        Self::World(WorldPart { world, clips })
+    }
+
+    /// Number of clips.
+    pub fn clips(&self) -> usize {
+        match self {
+            Self::World(part) => part.clips,
+            Self::Files(part) => part.clips,
+        }
+    }
+
+    /// The same source with another number of clips.
+    pub(super) fn with_clips(&self, clips: usize) -> Self {
+        match self.clone() {
+            Self::World(part) => Self::World(WorldPart { clips, ..part }),
+            Self::Files(part) => Self::Files(FilesPart { clips, ..part }),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DataPart {
+    /// The field `dataset` decides, so that a mistake in either kind is named.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> std::result::Result<Self, D::Error> {
+        let value = serde_json::Value::deserialize(from)?;
+        let part = if value.get("dataset").is_some() {
+            serde_json::from_value(value).map(Self::Files)
+        } else {
+            serde_json::from_value(value).map(Self::World)
+        };
+        part.map_err(serde::de::Error::custom)
+    }
 }
 
 /// The linear codec.
@@ -166,6 +229,8 @@ pub struct CurriculumStep {
     pub medium: f64,
     /// Share of wide worlds.
     pub wide: f64,
+    /// Share of each data set on disk.
+    pub files: f64,
 }
 
 impl Default for TrainConfig {
@@ -192,12 +257,11 @@ impl Default for TrainConfig {
 
 impl Default for DataConfig {
     fn default() -> Self {
-        let part = |world, clips| DataPart { world, clips };
         Self {
             parts: vec![
-                part(WorldWidth::Narrow, 6_000),
-                part(WorldWidth::Medium, 6_000),
-                part(WorldWidth::Wide, 8_000),
+                DataPart::world(WorldWidth::Narrow, 6_000),
+                DataPart::world(WorldWidth::Medium, 6_000),
+                DataPart::world(WorldWidth::Wide, 8_000),
             ],
             validation_clips: 48,
             first_seed: 1,
@@ -290,8 +354,13 @@ impl TrainConfig {
         let size = self.height * self.width;
         let even = self.height.is_multiple_of(16) && self.width.is_multiple_of(16) && size > 0;
         rule("height, width", even, "must be positive multiples of 16")?;
-        let clips: usize = self.data.parts.iter().map(|part| part.clips).sum();
+        let clips: usize = self.data.parts.iter().map(DataPart::clips).sum();
         rule("data.parts", clips > 0, "need at least one clip")?;
+        for part in &self.data.parts {
+            if let DataPart::Files(part) = part {
+                part.sampling.check()?;
+            }
+        }
         rule(
             "data.validation_clips",
             self.data.validation_clips > 0,

@@ -1,4 +1,4 @@
-//! The trainer: codec, base and Decoupled LoRA Control stages, from rendered clips to a bundle.
+//! The trainer: codec, base and Decoupled LoRA Control stages, from clips to a bundle.
 //!
 //! A run lives in a folder. [`run`] does whatever is still missing there, in order, and can be
 //! stopped at any step and called again: a resumed run equals an uninterrupted one, bit for bit on
@@ -25,6 +25,7 @@ mod fit;
 mod loss;
 pub mod optim;
 mod schedule;
+mod source;
 mod start;
 mod trainee;
 mod validate;
@@ -33,7 +34,8 @@ pub use cache::{CacheSpec, ClipLatents, LatentCache};
 pub use checkpoint::{CheckpointMeta, averages};
 pub use codec_stage::CodecReport;
 pub use config::{
-    CodecConfig, CurriculumStep, DataConfig, DataPart, ModelConfig, StageConfig, TrainConfig,
+    CodecConfig, CurriculumStep, DataConfig, DataPart, FilesPart, ModelConfig, StageConfig,
+    TrainConfig, WorldPart,
 };
 pub use curves::Curve;
 pub use fit::{StageKind, StageReport};

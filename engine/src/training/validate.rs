@@ -14,17 +14,16 @@ use super::batch::{Batch, assemble, fixed};
 use super::cache::{CacheSpec, LatentCache, xyz_video};
 use super::config::{DataPart, TrainConfig};
 use super::loss::{clean_of, target, weighted_square_error};
+use super::source::{ClipSource, HELD_OUT_SEED};
 use super::trainee::Trainee;
 use crate::conditioning::Task;
-use crate::datasets::synthetic::{Clip, render};
+use crate::datasets::TrainingClip;
 use crate::job::JobCtx;
 use crate::models::VideoVae as _;
 use crate::models::linear_codec::LinearCodec;
 use crate::models::one4d::PointmapNorm;
 use crate::{Error, Result};
 
-/// First seed of held-out clips.
-const FIRST_SEED: u64 = 1 << 40;
 /// Noise levels of the validation loss.
 pub(super) const LEVELS: [f64; 5] = [0.2, 0.4, 0.6, 0.8, 1.0];
 const ROWS: usize = 8;
@@ -48,7 +47,7 @@ pub struct Losses {
 }
 
 struct Truth {
-    clip: Clip,
+    clip: TrainingClip,
     norm: PointmapNorm,
 }
 
@@ -75,16 +74,17 @@ impl Validation {
     ) -> Result<Self> {
         let spec = CacheSpec::new(
             held_out(config),
-            FIRST_SEED,
+            HELD_OUT_SEED,
             [config.frames, config.height, config.width],
             config.codec.channels,
             fingerprint.to_owned(),
         );
         let cache = LatentCache::open_or_make(folder, spec, codec, ctx)?;
+        let source = ClipSource::open(cache.spec())?;
         let truths = (0..cache.len())
             .into_par_iter()
             .map(|index| {
-                let clip = render(&cache.spec().clip(index))?;
+                let clip = source.clip(index, ctx)?;
                 let norm = xyz_video(&clip)?.1;
                 Ok(Truth { clip, norm })
             })
@@ -216,22 +216,19 @@ impl Validation {
     }
 }
 
-/// Validation clips, shared out over the worlds of the training data.
+/// Validation clips, shared out over the sources of the training data.
 fn held_out(config: &TrainConfig) -> Vec<DataPart> {
-    let worlds: Vec<&DataPart> = config
+    let parts: Vec<&DataPart> = config
         .data
         .parts
         .iter()
-        .filter(|part| part.clips > 0)
+        .filter(|part| part.clips() > 0)
         .collect();
-    let count = worlds.len().max(1);
-    worlds
+    let count = parts.len().max(1);
+    parts
         .iter()
         .enumerate()
-        .map(|(k, part)| DataPart {
-            world: part.world,
-            clips: (config.data.validation_clips + k) / count,
-        })
+        .map(|(k, part)| part.with_clips((config.data.validation_clips + k) / count))
         .collect()
 }
 

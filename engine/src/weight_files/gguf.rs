@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use candle_core::quantized::{GgmlDType, ggml_file::qtensor_from_ggml};
+use candle_core::quantized::{GgmlDType, QTensor, ggml_file::qtensor_from_ggml};
 use candle_core::{Device, Tensor};
 use memmap2::Mmap;
 
@@ -105,15 +105,63 @@ impl GgufFile {
         self.architecture.as_deref()
     }
 
+    /// Reads a tensor of blocks as it is; `None` for plain floats.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for an unknown name.
+    pub fn quantised(&self, name: &str, device: &Device) -> Result<Option<QTensor>> {
+        let info = self.info(name)?;
+        if matches!(
+            info.kind.0,
+            GgmlDType::F32 | GgmlDType::F16 | GgmlDType::BF16
+        ) {
+            return Ok(None);
+        }
+        let bytes = &self.map[info.bytes.clone()];
+        let blocks = qtensor_from_ggml(info.kind.0, bytes, info.shape.clone(), device)?;
+        Ok(Some(blocks))
+    }
+
+    /// Rows of a table as f32 `[rows, width]`; `gather` picks their bytes.
+    ///
+    /// # Errors
+    /// [`Error::Weights`] for an unknown name.
+    pub(super) fn load_gathered(
+        &self,
+        name: &str,
+        (rows, width): (usize, usize),
+        gather: impl FnOnce(&[u8]) -> Vec<u8>,
+        device: &Device,
+    ) -> Result<Tensor> {
+        let info = self.info(name)?;
+        let bytes = gather(&self.map[info.bytes.clone()]);
+        let blocks = qtensor_from_ggml(info.kind.0, &bytes, vec![rows, width], &Device::Cpu)?;
+        Ok(blocks.dequantize(&Device::Cpu)?.to_device(device)?)
+    }
+
+    /// True for 16-bit floats.
+    pub(super) fn is_half(&self, name: &str) -> bool {
+        let half = |info: &GgufTensor| matches!(info.kind.0, GgmlDType::F16 | GgmlDType::BF16);
+        self.tensors.get(name).is_some_and(half)
+    }
+
+    /// True if a tensor is f16, which bf16 cannot hold exactly.
+    pub(super) fn is_f16(&self, name: &str) -> bool {
+        let f16 = |info: &GgufTensor| matches!(info.kind.0, GgmlDType::F16);
+        self.tensors.get(name).is_some_and(f16)
+    }
+
+    fn info(&self, name: &str) -> Result<&GgufTensor> {
+        let info = self.tensors.get(name);
+        info.ok_or_else(|| Error::weights(&self.path, format!("{name} is missing")))
+    }
+
     /// Reads a tensor as f32.
     ///
     /// # Errors
     /// [`Error::Weights`] for an unknown name.
     pub fn load(&self, name: &str, device: &Device) -> Result<Tensor> {
-        let info = self
-            .tensors
-            .get(name)
-            .ok_or_else(|| Error::weights(&self.path, format!("{name} is missing")))?;
+        let info = self.info(name)?;
         let bytes = &self.map[info.bytes.clone()];
         // The length and the alignment that candle relies on were checked with the header.
         let quantised = qtensor_from_ggml(info.kind.0, bytes, info.shape.clone(), &Device::Cpu)?;

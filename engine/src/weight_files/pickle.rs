@@ -11,10 +11,11 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use candle_core::pickle::PthTensors;
+use candle_core::pickle::{PthTensors, TensorInfo};
 use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 
+use super::bare_tensor;
 use crate::atomic_file::AtomicFile;
 use crate::job::JobCtx;
 use crate::{Error, Result};
@@ -27,6 +28,8 @@ const WRAPPERS: [&str; 4] = ["model_state", "state_dict", "model", "module"];
 
 /// Memory that a conversion may take beyond a multiple of the file.
 const HEADROOM_BYTES: u64 = 1 << 30;
+/// Between two looks at the child.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_mins(30);
 
 /// Where the converted file of a pickle lies: beside it, `NAME.pth.safetensors`, a name that no
@@ -109,6 +112,7 @@ fn wait(
     ctx: &JobCtx,
 ) -> Result<std::result::Result<std::process::ExitStatus, String>> {
     let start = Instant::now();
+    let mut pause = Duration::from_millis(1);
     loop {
         if let Ok(Some(status)) = child.try_wait() {
             return Ok(Ok(status));
@@ -121,7 +125,8 @@ fn wait(
             cancelled?;
             return Ok(Err("the converter did not come to an end".to_owned()));
         }
-        std::thread::sleep(Duration::from_millis(50));
+        std::thread::sleep(pause);
+        pause = (2 * pause).min(LONGEST_PAUSE);
     }
 }
 
@@ -132,16 +137,13 @@ fn wait(
 pub fn convert_here(source: &Path, target: &Path, limit_bytes: u64) -> Result<()> {
     limit_memory(limit_bytes)?;
     let bad = |reason: String| Error::format(source, reason);
-    let state = open(source).map_err(|e| bad(format!("no pickle of tensors: {e}")))?;
-    let mut names: Vec<&String> = state.tensor_infos().keys().collect();
-    names.sort();
-    if names.is_empty() {
+    let state = Contents::open(source).map_err(|e| bad(format!("no pickle of tensors: {e}")))?;
+    if state.infos.is_empty() {
         return Err(bad("the pickle holds no tensors".to_owned()));
     }
     let mut header = BTreeMap::new();
     let mut end = 0_u64;
-    for name in &names {
-        let info = &state.tensor_infos()[*name];
+    for (name, info) in &state.infos {
         let kind = safetensors_type(info.dtype)
             .ok_or_else(|| bad(format!("{name} is of type {:?}", info.dtype)))?;
         let bytes = info
@@ -160,7 +162,7 @@ pub fn convert_here(source: &Path, target: &Path, limit_bytes: u64) -> Result<()
                 ))
             })?;
         header.insert(
-            (*name).clone(),
+            name.clone(),
             json!({"dtype": kind, "shape": info.layout.dims(), "data_offsets": [end, bytes]}),
         );
         end = bytes;
@@ -171,7 +173,7 @@ pub fn convert_here(source: &Path, target: &Path, limit_bytes: u64) -> Result<()
     let mut file = AtomicFile::create(target, 8 + text.len() as u64 + end)?;
     file.write_all(&(text.len() as u64).to_le_bytes())?;
     file.write_all(&text)?;
-    for name in names {
+    for name in state.infos.keys() {
         let tensor = state.get(name).map_err(|e| bad(format!("{name}: {e}")))?;
         let tensor = tensor.ok_or_else(|| bad(format!("{name} is missing")))?;
         file.write_all(&bytes_of(&tensor)?)?;
@@ -179,20 +181,47 @@ pub fn convert_here(source: &Path, target: &Path, limit_bytes: u64) -> Result<()
     file.commit()
 }
 
-/// The state at the top, or one level below under a usual key.
-fn open(source: &Path) -> candle_core::Result<PthTensors> {
-    let plain = PthTensors::new(source, None)?;
-    if !plain.tensor_infos().is_empty() {
-        return Ok(plain);
+/// What a pickle holds: a dictionary of tensors, or one tensor by itself.
+struct Contents {
+    infos: BTreeMap<String, TensorInfo>,
+    /// Reads the tensors of a dictionary; `None` for a tensor by itself.
+    dictionary: Option<PthTensors>,
+    source: PathBuf,
+}
+
+impl Contents {
+    /// The state at the top, or one level below under a usual key, or the tensor that the file is,
+    /// under the name of the file.
+    fn open(source: &Path) -> candle_core::Result<Self> {
+        let plain = PthTensors::new(source, None)?;
+        let wrapped = || {
+            let below = |key: &&str| PthTensors::new(source, Some(key)).ok();
+            let mut all = WRAPPERS.iter().filter_map(below);
+            all.find(|state| !state.tensor_infos().is_empty())
+        };
+        let state = if plain.tensor_infos().is_empty() {
+            wrapped()
+        } else {
+            Some(plain)
+        };
+        let infos = match &state {
+            Some(state) => state.tensor_infos().clone().into_iter().collect(),
+            None => bare_tensor::info(source)?.into_iter().collect(),
+        };
+        Ok(Self {
+            infos,
+            dictionary: state,
+            source: source.to_owned(),
+        })
     }
-    for key in WRAPPERS {
-        if let Ok(wrapped) = PthTensors::new(source, Some(key))
-            && !wrapped.tensor_infos().is_empty()
-        {
-            return Ok(wrapped);
+
+    fn get(&self, name: &str) -> candle_core::Result<Option<Tensor>> {
+        match (&self.dictionary, self.infos.get(name)) {
+            (Some(state), _) => state.get(name),
+            (None, Some(info)) => bare_tensor::read(&self.source, info).map(Some),
+            (None, None) => Ok(None),
         }
     }
-    Ok(plain)
 }
 
 fn safetensors_type(dtype: DType) -> Option<&'static str> {

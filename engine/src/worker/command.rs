@@ -6,6 +6,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::datasets::synthetic::WorldWidth;
+use crate::datasets::training_sets::CheckRequest;
+use crate::eval::BenchmarkRequest;
 use crate::import::ImportRequest;
 use crate::pipeline::Request;
 use crate::scene::Scene4d;
@@ -49,16 +51,55 @@ pub enum JobRequest {
         /// The scene file to write.
         out: PathBuf,
     },
+    /// Finds what moves in a scene: scene flow and mask.
+    FindMotion(MotionRequest),
+    /// Joins overlapping windows of a long clip into one scene.
+    Join(JoinRequest),
     /// Writes a scene in other formats.
     Export(ExportRequest),
     /// Trains a stage of a model.
     Train(TrainRequest),
     /// Measures a model on procedural clips.
     EvalSynthetic(EvalRequest),
+    /// Measures predictions on a data set.
+    EvalBenchmark(BenchmarkRequest),
+    /// Checks that frames and cameras of a training set belong together.
+    CheckDataset(CheckRequest),
     /// Says what a file or model folder holds.
     Inspect(PathBuf),
     /// Renders procedural clips.
     Render(RenderRequest),
+}
+
+/// Where a scene comes from.
+#[derive(Clone, Debug)]
+pub enum SceneSource {
+    /// It is open.
+    Open(Arc<Scene4d>),
+    /// A scene file, or what another tool left.
+    File(PathBuf),
+}
+
+/// What to look for motion in.
+#[derive(Clone, Debug)]
+pub struct MotionRequest {
+    /// The scene; it must have cameras and depth.
+    pub scene: SceneSource,
+    /// Folder of `.flo` or `.npy` files; `None` computes the flow from the pictures.
+    pub flow: Option<PathBuf>,
+    /// The scene file to write; `None` only shows the scene.
+    pub out: Option<PathBuf>,
+}
+
+/// Which windows to join.
+#[derive(Clone, Debug)]
+pub struct JoinRequest {
+    /// Scene files in the order of time.
+    pub windows: Vec<PathBuf>,
+    /// Frames that neighbours share.
+    pub overlap: usize,
+    /// The scene file to write.
+    pub out: PathBuf,
 }
 
 /// Formats that a scene can be written in.

@@ -16,8 +16,8 @@ mod latest;
 mod thread;
 
 pub use command::{
-    Command, EvalRequest, ExportFormat, ExportRequest, JobId, JobRequest, RenderRequest,
-    TrainRequest,
+    Command, EvalRequest, ExportFormat, ExportRequest, JobId, JobRequest, JoinRequest,
+    MotionRequest, RenderRequest, SceneSource, TrainRequest,
 };
 pub use event::{Event, Outcome, Output, Status};
 pub use handle::EngineHandle;

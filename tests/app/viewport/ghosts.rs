@@ -52,6 +52,7 @@ fn ids_tell_the_frames_apart_and_the_nearest_point_of_any_frame_wins() {
         weight: 1.0,
         time: Some(place_in_clip(i, 2)),
         is_ghost: i > 0,
+        thinning: 1,
     });
     let (view, words) = draw(gpu, &drawn, &options);
     let layout = frames[0].id_layout();

@@ -4,14 +4,16 @@
 mod ghosts;
 mod looks;
 mod motion;
+mod picks;
 mod pictures;
 mod points;
+mod snapshots;
 mod surface;
 mod trouble;
 mod uploads;
 mod window;
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use glam::DVec3;

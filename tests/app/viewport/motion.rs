@@ -1,7 +1,5 @@
 //! Still parts, arrows and tracks.
 
-use std::sync::Arc;
-
 use one4d_engine::scene::Half;
 use one4d_studio::viewport::Ghosts;
 use one4d_studio::viewport::motion_lines::{flow_arrows, tracks};

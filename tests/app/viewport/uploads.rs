@@ -1,7 +1,5 @@
 //! The upload thread.
 
-use std::sync::Arc;
-
 use one4d_studio::viewport::filter::PointFilter;
 use one4d_studio::viewport::upload::{Uploads, Wish};
 
@@ -55,9 +53,15 @@ fn figures_and_the_hidden_share_come_with_a_frame() {
     assert_eq!(stats.points, finite);
     assert_eq!(stats.edges.iter().sum::<u32>() as usize, finite);
     assert!(stats.confidences.is_empty());
-    assert!(stats.depth[0] > 1.0 && stats.depth[1] < 8.0 && stats.depth[0] < stats.depth[1]);
-    assert!(stats.height[0] >= -0.1 && stats.height[1] < 4.0);
-    assert_eq!(stats.flow, 0.0);
+    let SceneRanges {
+        depth,
+        height,
+        flow,
+        ..
+    } = stats.ranges;
+    assert!(depth[0] > 1.0 && depth[1] < 8.0 && depth[0] < depth[1]);
+    assert!(height[0] >= -0.1 && height[1] < 4.0);
+    assert_eq!(flow, 0.0);
 
     let strict = ViewOptions {
         edge_threshold: Some(0.02),

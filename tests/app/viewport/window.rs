@@ -1,22 +1,36 @@
 //! The widget in a window without a screen.
 
-use std::sync::Arc;
-
 use egui_kittest::kittest::Queryable as _;
-use one4d_studio::viewport::{ViewportInput, ViewportState, viewport_ui, wanted_wgpu_setup};
+use one4d_studio::viewport::{
+    Detail, Pick, ViewportInput, ViewportState, viewport_ui, wanted_wgpu_setup,
+};
 
 use super::*;
 
-struct Window {
-    state: ViewportState,
+pub(super) struct Window {
+    pub(super) state: ViewportState,
     scene: Option<Arc<Scene4d>>,
     frame_idx: usize,
     shown: Option<usize>,
+    /// Pictures of the window until the frame was on it.
+    pictures: usize,
     picked: Option<DVec3>,
+    /// What each click met.
+    pub(super) clicks: Vec<Option<(Pick, DVec3)>>,
+    out: Option<(Detail, [u64; 2])>,
 }
 
 /// A window of its own device, as the studio makes it.
 fn window(scene: Option<Arc<Scene4d>>) -> egui_kittest::Harness<'static, Window> {
+    window_of(scene, 1.0, 0.0)
+}
+
+/// The same with so many pixels a point and a margin around the view.
+pub(super) fn window_of(
+    scene: Option<Arc<Scene4d>>,
+    pixels_per_point: f32,
+    margin: f32,
+) -> egui_kittest::Harness<'static, Window> {
     let render_state = egui_kittest::wgpu::create_render_state(
         wanted_wgpu_setup(),
         egui_wgpu::RendererOptions::PREDICTABLE,
@@ -25,6 +39,7 @@ fn window(scene: Option<Arc<Scene4d>>) -> egui_kittest::Harness<'static, Window>
     egui_kittest::Harness::builder()
         .with_size(egui::vec2(420.0, 300.0))
         .with_step_dt(0.05)
+        .with_pixels_per_point(pixels_per_point)
         .renderer(renderer)
         .build_ui_state(
             move |ui, window: &mut Window| {
@@ -36,22 +51,30 @@ fn window(scene: Option<Arc<Scene4d>>) -> egui_kittest::Harness<'static, Window>
                     render_state: &render_state,
                     reduced_motion: false,
                 };
-                let out = viewport_ui(ui, &mut window.state, &input);
+                let place = ui.max_rect().shrink(margin);
+                let mut ui = ui.new_child(egui::UiBuilder::new().max_rect(place));
+                let out = viewport_ui(&mut ui, &mut window.state, &input);
                 assert_eq!(out.problem, None);
                 window.shown = out.shown_frame;
+                window.pictures += 1;
                 window.picked = out.picked.map(|p| p.1).or(window.picked);
+                window.clicks.extend(out.clicked);
+                window.out = Some((out.detail, out.memory_bytes));
             },
             Window {
                 state: ViewportState::default(),
                 scene,
                 frame_idx: 0,
                 shown: None,
+                pictures: 0,
                 picked: None,
+                clicks: Vec::new(),
+                out: None,
             },
         )
 }
 
-fn show(harness: &mut egui_kittest::Harness<'static, Window>, frame_idx: usize) {
+pub(super) fn show(harness: &mut egui_kittest::Harness<'static, Window>, frame_idx: usize) {
     harness.state_mut().frame_idx = frame_idx;
     wait_until(|| {
         harness.step();
@@ -124,6 +147,57 @@ fn double_click(harness: &mut egui_kittest::Harness<'static, Window>, at: egui::
             harness.step();
         }
     }
+}
+
+#[test]
+fn any_resident_frame_is_on_the_very_next_picture_and_its_memory_is_told() {
+    if gpu().is_none() {
+        return;
+    }
+    let scene = Arc::new(room(12, 30, 50));
+    let mut harness = window(Some(Arc::clone(&scene)));
+    show(&mut harness, 0);
+    let all = 12 * FrameData::gpu_bytes(&scene);
+    wait_until(|| {
+        harness.step();
+        harness
+            .state()
+            .out
+            .is_some_and(|(_, [used, _])| used >= all)
+    });
+    harness.render().unwrap();
+    harness.step();
+    let (detail, [used, budget]) = harness.state().out.unwrap();
+    assert_eq!(detail, Detail::WHOLE);
+    let size = harness.get_by_label("3D view").rect().size();
+    let views = (size.x * size.y) as u64 * 16;
+    assert_eq!(used, all + views);
+    assert!(budget >= all);
+    for frame_idx in [7, 3, 11, 0, 6, 5, 1] {
+        harness.state_mut().frame_idx = frame_idx;
+        let before = harness.state().pictures;
+        harness.step();
+        let window = harness.state();
+        assert_eq!(window.shown, Some(frame_idx));
+        assert_eq!(window.pictures - before, 1, "one displayed frame");
+    }
+}
+
+#[test]
+fn a_new_device_shows_the_same_view_from_the_same_state() {
+    if gpu().is_none() {
+        return;
+    }
+    let scene = Arc::new(room(3, 60, 100));
+    let mut harness = window(Some(Arc::clone(&scene)));
+    show(&mut harness, 1);
+    let before = harness.render().unwrap();
+    let state = harness.state().state;
+    drop(harness);
+    let mut harness = window(Some(Arc::clone(&scene)));
+    harness.state_mut().state = state;
+    show(&mut harness, 1);
+    assert_eq!(before.as_raw(), harness.render().unwrap().as_raw());
 }
 
 #[test]

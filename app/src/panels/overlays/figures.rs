@@ -1,20 +1,23 @@
 //! Figures over the view: what is on it, the point under the pointer, and statistics.
 
-use egui::{Align2, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{Align2, Pos2, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use glam::DVec3;
 
 use crate::panels::{Panel, filter, inspect, toolbar};
 use crate::state::scene::OpenScene;
 use crate::theme::{self, space};
-use crate::viewport::{Pick, ViewportResponse};
+use crate::viewport::{Detail, Pick, ViewportResponse};
+use crate::widgets;
 
 /// One line in the lower left corner: points, what is on its way, the point under the pointer.
 pub fn line_ui(
     ui: &Ui,
     panel: &Panel<'_>,
     view: Rect,
-    (open, loading, hovered): (&OpenScene, bool, Option<(Pick, DVec3)>),
+    (open, shown): (&OpenScene, &ViewportResponse),
 ) {
+    let (loading, hovered) = (shown.loading, shown.hovered);
+    let is_coarse = shown.detail != Detail::WHOLE;
     let tokens = theme::tokens(ui);
     let points = inspect::thousands(open.scene.pixels_per_frame());
     let mut words = format!("{points} points a frame");
@@ -30,6 +33,9 @@ pub fn line_ui(
     if panel.state.platform.software {
         words += ", software rendering";
     }
+    if is_coarse {
+        words += ", simplified while it moves";
+    }
     let left = view.left() + space::M;
     // The bar of a comparison lies below.
     let lift = if panel.state.comparing.both().is_some() {
@@ -43,26 +49,35 @@ pub fn line_ui(
         pos2(left, bottom),
         Align2::LEFT_BOTTOM,
         words,
-        font.clone(),
+        font,
         tokens.muted,
     );
-    if let Some((pick, point)) = hovered {
-        let lengths = &panel.state.lengths;
-        let [x, y, z] = (point * lengths.factor()).to_array();
-        let words = format!(
-            "x {x:.4}  y {y:.4}  z {z:.4} {}  at pixel {}, {}",
-            lengths.unit(),
-            pick.column,
-            pick.row
-        );
-        ui.painter().text(
-            pos2(left, bottom - 15.0),
-            Align2::LEFT_BOTTOM,
-            words,
-            font,
-            tokens.text,
-        );
+    if let Some(hovered) = hovered {
+        point_ui(ui, panel, pos2(left, bottom - 15.0), hovered);
     }
+}
+
+/// The point under the pointer, its words ending above a place.
+pub fn point_ui(ui: &Ui, panel: &Panel<'_>, at: Pos2, (pick, point): (Pick, DVec3)) {
+    let lengths = &panel.state.lengths;
+    let [x, y, z] = (point * lengths.factor()).to_array();
+    let words = format!(
+        "x {x:.4}  y {y:.4}  z {z:.4} {}  at pixel {}, {}",
+        lengths.unit(),
+        pick.column,
+        pick.row
+    );
+    let tokens = theme::tokens(ui);
+    let ground = ui.painter().text(
+        at,
+        Align2::LEFT_BOTTOM,
+        &words,
+        theme::caption(),
+        tokens.text,
+    );
+    let id = ui.scope_id().with(("point", at.x as i32));
+    ui.interact(ground, id, Sense::hover())
+        .widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Point {words}")));
 }
 
 /// Rate, time, points and size, below the tools.
@@ -75,7 +90,7 @@ pub fn stats_ui(ui: &Ui, panel: &Panel<'_>, view: Rect, shown: Option<&ViewportR
     let playing = state.clock.is_playing(state.now_secs);
     let dt = ui.input(|input| input.unstable_dt);
     lines.push(if playing && dt > 0.0 {
-        format!("{:.0} frames a second", 1.0 / dt)
+        format!("{:.1} frames a second", 1.0 / dt)
     } else {
         "at rest".to_owned()
     });
@@ -84,6 +99,12 @@ pub fn stats_ui(ui: &Ui, panel: &Panel<'_>, view: Rect, shown: Option<&ViewportR
     }
     if let Some(shown) = shown {
         let [width, height] = shown.projection.size_px;
+        if let Some(secs) = shown.device_secs {
+            lines.push(format!(
+                "{:.1} ms a picture on the graphics device",
+                secs * 1e3
+            ));
+        }
         lines.push(format!("{width} × {height} px"));
         if let Some(stats) = &shown.stats {
             lines.push(format!("{} points", inspect::thousands(stats.points)));
@@ -91,6 +112,14 @@ pub fn stats_ui(ui: &Ui, panel: &Panel<'_>, view: Rect, shown: Option<&ViewportR
         if let Some(share) = shown.hidden_share {
             lines.push(format!("{} hidden", filter::percent(share)));
         }
+    }
+    if let Some(shown) = shown {
+        let [used, budget] = shown.memory_bytes;
+        lines.push(format!(
+            "{} of graphics memory, {} for frames at most",
+            widgets::bytes(used),
+            widgets::bytes(budget)
+        ));
     }
     if let Some(adapter) = &state.platform.adapter {
         lines.push(adapter.clone());

@@ -1,14 +1,28 @@
 //! Measures as lines over the view, and the points that are chosen or being placed.
 
-use egui::{Color32, CursorIcon, Pos2, Role, Sense, Stroke, Ui, WidgetInfo};
+use egui::{Color32, CursorIcon, Pos2, Rect, Role, Sense, Stroke, Ui, WidgetInfo, pos2};
 use glam::DVec3;
 
 use super::chip;
-use crate::panels::Panel;
+use crate::panels::{Panel, measure, toolbar};
 use crate::state::AppCommand;
 use crate::state::measures::{Anchor, Measure, MeasureEdit, MeasureKind, Tool};
 use crate::theme;
 use crate::viewport::Projection;
+
+/// What a tool in hand waits for, below the tools of a view: who looks at the scene does not look at
+/// the panel.
+pub fn hint_ui(ui: &Ui, panel: &Panel<'_>, view: Rect) {
+    if let Some(words) = measure::next_click(panel.state) {
+        let y = view.top() + toolbar::height(view) + 14.0;
+        chip(
+            ui,
+            pos2(view.center().x, y),
+            &words,
+            theme::tokens(ui).accent,
+        );
+    }
+}
 
 /// Draws every measure, what is being placed and what is chosen.
 pub fn measures_ui(

@@ -25,6 +25,15 @@ pub struct SurfaceData {
     size_px: [u32; 2],
 }
 
+/// Large triangles that a device's list can hold.
+fn most_large(device: &wgpu::Device) -> u64 {
+    let limits = device.limits();
+    let most_bytes = limits
+        .max_storage_buffer_binding_size
+        .min(limits.max_buffer_size);
+    (most_bytes.saturating_sub(16) / 12).clamp(1, MAX_LARGE)
+}
+
 /// What the pass writes of a view.
 #[derive(Clone, Copy)]
 pub struct SurfaceTargets<'a> {
@@ -126,7 +135,7 @@ impl SurfacePass {
         SurfaceData {
             large: device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("SurfacePass::large"),
-                size: 16 + 12 * MAX_LARGE,
+                size: 16 + 12 * most_large(device),
                 usage: wgpu::BufferUsages::STORAGE
                     | wgpu::BufferUsages::INDIRECT
                     | wgpu::BufferUsages::COPY_DST,

@@ -1,24 +1,23 @@
 //! The adapter file: low-rank pairs, links and the XYZ entrance, with what they were made for.
 
 use std::collections::{BTreeMap, HashMap};
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::{AdapterConfig, Coupling, XyzInput};
-use super::dialects::normalise_lora_names;
+use crate::models::wan::lora_names::normalise_lora_names;
 use crate::models::wan::{AdapterTargets, WanConfig};
 use crate::nn::Weights;
+use crate::weight_files::string_metadata;
 use crate::{Error, Result};
 
 /// Key under which the description stands in the file's metadata.
 const META_KEY: &str = "one4d_adapters";
 /// Name under which 4DNeX ships its domain embeddings.
 const DOMAINS_OF_4DNEX: &str = "learnable_domain_embeddings";
-/// Largest header that is read, bytes; the format's own limit.
-const HEADER_LIMIT: u64 = 100_000_000;
 
 /// What an adapter file says about itself.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -42,6 +41,8 @@ pub struct AdapterFile {
     pub meta: Option<AdapterMeta>,
     /// Its tensors under our names.
     pub weights: Weights,
+    /// Whether it carries alphas, which are folded into the tensors.
+    has_alphas: bool,
     path: PathBuf,
 }
 
@@ -52,17 +53,22 @@ impl AdapterFile {
     /// [`Error::Io`]; [`Error::Format`] if it is no safetensors file or its description cannot be read.
     pub fn open(path: &Path, dtype: DType, device: &Device) -> Result<Self> {
         let native = Weights::open(path, dtype, device)?;
-        let meta = match metadata(path)?.remove(META_KEY) {
+        let meta = match string_metadata(path)?.remove(META_KEY) {
             Some(text) => Some(serde_json::from_str(&text).map_err(|error| {
                 Error::format(path, format!("unreadable adapter description: {error}"))
             })?),
             None => None,
         };
+        let names = native.names();
         let weights = match meta {
             Some(_) => native,
-            None => translated(path, &native.names(), dtype, device)?,
+            None => translated(path, &names, dtype, device)?,
         };
         Ok(Self {
+            has_alphas: meta.is_none()
+                && names
+                    .iter()
+                    .any(|name| name.strip_suffix(".alpha").is_some()),
             meta,
             weights,
             path: path.to_owned(),
@@ -71,9 +77,14 @@ impl AdapterFile {
 
     /// Shape of the adapters: as described, else as the tensors' names and shapes show.
     ///
+    /// Alphas in the file are folded into its tensors on opening. Where it has none, `scale` is the
+    /// factor before the adapters; adapters side by side (4DNeX) need it, as nothing in the published
+    /// file says that it was made to be fused at half its strength. Others count as whole without it.
+    ///
     /// # Errors
-    /// [`Error::Weights`] if the file holds no adapters of a known coupling.
-    pub fn config(&self, base: &WanConfig) -> Result<AdapterConfig> {
+    /// [`Error::Weights`] if the file holds no adapters of a known coupling, or does not say how
+    /// strong they are.
+    pub fn config(&self, base: &WanConfig, scale: Option<f64>) -> Result<AdapterConfig> {
         let xyz_input = XyzInput::of_file(base, &self.weights)?;
         if let Some(meta) = &self.meta {
             return Ok(AdapterConfig {
@@ -104,11 +115,7 @@ impl AdapterFile {
         Ok(AdapterConfig {
             coupling,
             rank,
-            alpha: match coupling {
-                // 4DNeX fuses with half strength (its `inference.py`) and writes no alpha.
-                Coupling::Spatial => 0.5 * rank as f64,
-                Coupling::Decoupled | Coupling::Channel => rank as f64,
-            },
+            alpha: rank as f64 * self.scale(coupling, scale)?,
             targets: if feed_forward {
                 AdapterTargets::All
             } else {
@@ -117,6 +124,20 @@ impl AdapterFile {
             linked_blocks: linked_blocks(&names),
             xyz_input,
         })
+    }
+
+    /// Factor before adapters that no description goes with.
+    fn scale(&self, coupling: Coupling, given: Option<f64>) -> Result<f64> {
+        match (given, coupling) {
+            _ if self.has_alphas => Ok(1.0),
+            (Some(scale), _) if scale.is_finite() => Ok(scale),
+            (None, Coupling::Decoupled | Coupling::Channel) => Ok(1.0),
+            (Some(_) | None, _) => Err(Error::weights(
+                &self.path,
+                "the file does not say how strong its adapters are; give `adapter_scale` in the \
+                 denoiser of model.json (0.5 for 4DNeX as it was published)",
+            )),
+        }
     }
 }
 
@@ -160,31 +181,6 @@ fn translated(path: &Path, names: &[String], dtype: DType, device: &Device) -> R
         tensors.insert(ours, tensor);
     }
     Ok(Weights::from_tensors(tensors, path, dtype, device))
-}
-
-/// The string map in the head of a safetensors file.
-fn metadata(path: &Path) -> Result<HashMap<String, String>> {
-    #[derive(Deserialize)]
-    struct Header {
-        #[serde(rename = "__metadata__", default)]
-        metadata: HashMap<String, String>,
-    }
-    if path.is_dir() {
-        // Several files together are of another program.
-        return Ok(HashMap::new());
-    }
-    let mut file = std::fs::File::open(path).map_err(|e| Error::io(path, e))?;
-    let mut length = [0; 8];
-    file.read_exact(&mut length)
-        .map_err(|e| Error::io(path, e))?;
-    let length = u64::from_le_bytes(length).min(HEADER_LIMIT);
-    let mut text = Vec::new();
-    file.take(length)
-        .read_to_end(&mut text)
-        .map_err(|e| Error::io(path, e))?;
-    let header: Header = serde_json::from_slice(&text)
-        .map_err(|e| Error::format(path, format!("unreadable safetensors header: {e}")))?;
-    Ok(header.metadata)
 }
 
 /// Writes adapters with their description; the file is complete under its name or not there.

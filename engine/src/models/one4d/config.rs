@@ -60,6 +60,10 @@ pub struct DenoiserSpec {
     /// What it is told of the observed frames.
     #[serde(default)]
     pub conditioning: ConditioningKind,
+    /// Factor before the adapters, for files that carry no alpha: 0.5 for 4DNeX as published, which
+    /// was fused so and whose file does not say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adapter_scale: Option<f64>,
 }
 
 /// How XYZ latents enter the network. Two readings fit the paper's parameter count.

@@ -1,6 +1,7 @@
 //! The denoiser: two coupled branches over one frozen base.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -11,7 +12,7 @@ use super::decoupled::Decoupled;
 use super::prediction::Prediction;
 use super::spatial::{Spatial, shared_rope};
 use crate::models::wan::{
-    AdapterPlan, TimeEmbedding, TokenContext, WanConfig, WanDit, repeat_rows,
+    AdapterPlan, LoraStack, TimeEmbedding, TokenContext, WanConfig, WanDit, repeat_rows,
 };
 use crate::models::{Denoiser, DenoiserInputs, Velocities};
 use crate::nn::{RopeTable, Weights};
@@ -94,7 +95,7 @@ impl One4d {
         device: &Device,
     ) -> Result<Self> {
         let file = AdapterFile::open(adapters, base.dtype(), device)?;
-        let config = file.config(&spec.config)?;
+        let config = file.config(&spec.config, spec.adapter_scale)?;
         if config.coupling != spec.coupling {
             let reason = format!(
                 "the adapters are {:?}, the manifest says {:?}",
@@ -106,6 +107,22 @@ impl One4d {
         base.finish()?;
         file.weights.finish()?;
         Ok(model.with_prediction(spec.prediction))
+    }
+
+    /// Puts a stack's low-rank pairs beside the frozen layers: both branches see them.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a pair does not fit.
+    pub fn put_beside(&mut self, stack: &Arc<LoraStack>) -> Result<()> {
+        self.base.put_beside(stack)
+    }
+
+    /// See [`WanDit::limit_hidden`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn limit_hidden(&mut self, tokens: Option<usize>) -> Result<()> {
+        self.base.limit_hidden(tokens)
     }
 
     /// Shape of the adapters.
@@ -256,13 +273,14 @@ impl One4d {
     }
 
     fn blocks(&self, mut tokens: Tensor, given: &BlockInputs) -> Result<Tensor> {
-        for (index, block) in self.base.blocks().iter().enumerate() {
+        self.base.blocks().for_each(|index, block| {
             let projection = &given.time.projection;
             tokens = block.forward(&tokens, projection, &given.context, &given.rope)?;
             if let Parts::Decoupled(parts) = &self.parts {
-                tokens = parts.link(index, tokens)?;
+                tokens = parts.link(index, tokens.clone())?;
             }
-        }
+            Ok(())
+        })?;
         Ok(tokens)
     }
 }

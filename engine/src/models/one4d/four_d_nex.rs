@@ -26,6 +26,18 @@ pub fn restore_xyz(latents: &Tensor) -> Result<Tensor> {
     Ok(latents.affine(XYZ_STD, XYZ_MEAN)?)
 }
 
+/// Height and width of the clip that an image becomes: its aspect ratio at about `area_px` pixels, cut
+/// down to multiples of `multiple`. The image is then stretched to that size; nothing is cropped.
+pub fn size_of_image(area_px: usize, width: usize, height: usize, multiple: usize) -> [usize; 2] {
+    let aspect = height.max(1) as f64 / width.max(1) as f64;
+    let multiple = multiple.max(1);
+    let side = |square: f64| {
+        let rounded = square.sqrt().round_ties_even() as usize;
+        (rounded / multiple).max(1) * multiple
+    };
+    [side(area_px as f64 * aspect), side(area_px as f64 / aspect)]
+}
+
 /// The frame that stands for geometry in the XYZ half: x grows to the right, y downwards, and z falls
 /// downwards, each from end to end of -1..1.
 ///
@@ -61,6 +73,17 @@ mod tests {
         assert_eq!(values[0], vec![vec![-1.0, -0.5, 0.0, 0.5, 1.0]; 3]);
         assert_eq!(values[1], [vec![-1.0; 5], vec![0.0; 5], vec![1.0; 5]]);
         assert_eq!(values[2], [vec![1.0; 5], vec![0.0; 5], vec![-1.0; 5]]);
+    }
+
+    /// `round(sqrt(345600 a)) // 16 * 16` and its counterpart, for pictures that people have.
+    #[test]
+    fn a_clip_has_the_images_aspect_at_a_fixed_area() {
+        let size = |width, height| size_of_image(480 * 720, width, height, 16);
+        assert_eq!(size(720, 480), [480, 720]);
+        assert_eq!(size(1920, 1080), [432, 784]);
+        assert_eq!(size(1000, 1000), [576, 576]);
+        assert_eq!(size(1080, 1920), [784, 432]);
+        assert_eq!(size(1, 100_000), [185_888, 16]);
     }
 
     #[test]

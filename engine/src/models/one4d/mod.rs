@@ -9,7 +9,6 @@ mod channel;
 mod config;
 mod control_link;
 mod decoupled;
-mod dialects;
 mod dlc;
 pub mod four_d_nex;
 mod pointmap_latent;
@@ -21,7 +20,6 @@ pub use config::{
     AdapterConfig, ConditioningKind, Coupling, DenoiserSpec, XyzInput, default_links,
 };
 pub use control_link::ControlLink;
-pub use dialects::normalise_lora_names;
 pub use dlc::One4d;
 pub use pointmap_latent::{
     CLIPPED, NormalisedPointmap, PointmapNorm, PointmapView, normalise_pointmap,

@@ -9,8 +9,8 @@ use super::config::WanConfig;
 use super::dit::TokenContext;
 use crate::Result;
 use crate::nn::{
-    Init, LoraLinear, RopeTable, Weights, apply_rope, attention, gated_add, gelu_tanh, layer_norm,
-    modulated_layer_norm, rms_norm,
+    Init, LoraLinear, RopeTable, Weights, add, apply_rope, attention, gated_add, gelu_tanh,
+    layer_norm, modulated_layer_norm, rms_norm,
 };
 
 /// Which linear layers of a block carry adapters.
@@ -35,11 +35,11 @@ impl AdapterTargets {
 
 /// The adapters that are put on the linear layers of every block.
 #[derive(Clone, Copy, Debug)]
-pub struct AdapterPlan<'a> {
+pub struct AdapterPlan {
     /// Which layers.
     pub targets: AdapterTargets,
     /// Names of the branches, in the order of their rows.
-    pub branches: &'a [&'a str],
+    pub branches: &'static [&'static str],
     /// Rank `K`.
     pub rank: usize,
     /// Factor before `B A`: alpha / rank.
@@ -108,10 +108,18 @@ impl SelfAttention {
     }
 
     fn forward(&self, x: &Tensor, rope: &RopeTable) -> Result<Tensor> {
-        let q = split_heads(&self.norm_q.forward(&self.q.forward(x)?)?, self.heads)?;
-        let k = split_heads(&self.norm_k.forward(&self.k.forward(x)?)?, self.heads)?;
-        let v = split_heads(&self.v.forward(x)?, self.heads)?;
-        let mixed = attend(&apply_rope(&q, rope)?, &apply_rope(&k, rope)?, &v)?;
+        let turned = |layer: &LoraLinear, norm: &QkNorm| -> Result<Tensor> {
+            let y = norm.forward(&layer.forward(x)?)?;
+            apply_rope(&split_heads(&y, self.heads)?, rope)
+        };
+        // Queries, keys and values are gone before the output layer runs.
+        let mixed = {
+            let (q, k) = (
+                turned(&self.q, &self.norm_q)?,
+                turned(&self.k, &self.norm_k)?,
+            );
+            attend(&q, &k, &split_heads(&self.v.forward(x)?, self.heads)?)?
+        };
         self.o.forward(&mixed)
     }
 }
@@ -158,21 +166,24 @@ impl CrossAttention {
     }
 
     /// Two softmaxes, one over the text and one over the image; their results are added.
-    fn forward(&self, x: &Tensor, context: &TokenContext) -> Result<Tensor> {
-        let q = split_heads(&self.norm_q.forward(&self.q.forward(x)?)?, self.heads)?;
-        let k = self.norm_k.forward(&self.k.forward(&context.text)?)?;
-        let v = self.v.forward(&context.text)?;
-        let mut mixed = attend(
-            &q,
-            &split_heads(&k, self.heads)?,
-            &split_heads(&v, self.heads)?,
-        )?;
-        if let (Some(keys), Some(image)) = (&self.image, &context.image) {
-            let k = keys.norm_k.forward(&keys.k.forward(image)?)?;
-            let v = keys.v.forward(image)?;
-            let (k, v) = (split_heads(&k, self.heads)?, split_heads(&v, self.heads)?);
-            mixed = (mixed + attend(&q, &k, &v)?)?;
-        }
+    fn forward(&self, x: Tensor, context: &TokenContext) -> Result<Tensor> {
+        let q = split_heads(&self.norm_q.forward(&self.q.forward(&x)?)?, self.heads)?;
+        drop(x);
+        let seen = |k: &LoraLinear, v: &LoraLinear, norm: &QkNorm, tokens: &Tensor| {
+            let k = split_heads(&norm.forward(&k.forward(tokens)?)?, self.heads)?;
+            let v = split_heads(&v.forward(tokens)?, self.heads)?;
+            attend(&q, &k, &v)
+        };
+        let text = seen(&self.k, &self.v, &self.norm_k, &context.text)?;
+        let image = match (&self.image, &context.image) {
+            (Some(keys), Some(image)) => Some(seen(&keys.k, &keys.v, &keys.norm_k, image)?),
+            _ => None,
+        };
+        drop(q);
+        let mixed = match image {
+            Some(image) => add(&text, &image)?,
+            None => text,
+        };
         self.o.forward(&mixed)
     }
 }
@@ -180,6 +191,8 @@ impl CrossAttention {
 struct FeedForward {
     up: LoraLinear,
     down: LoraLinear,
+    /// Tokens that pass at a time; `None` for all.
+    piece: Option<usize>,
 }
 
 impl FeedForward {
@@ -187,11 +200,29 @@ impl FeedForward {
         Ok(Self {
             up: LoraLinear::new(cfg.dim, cfg.ffn_dim, &weights.pp("0"))?,
             down: LoraLinear::new(cfg.ffn_dim, cfg.dim, &weights.pp("2"))?,
+            piece: None,
         })
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        self.down.forward(&gelu_tanh(&self.up.forward(x)?)?)
+        let (_rows, tokens, _width) = x.dims3()?;
+        let piece = self.piece.unwrap_or(tokens).max(1);
+        if piece >= tokens {
+            return self.whole(x);
+        }
+        let pieces = (0..tokens)
+            .step_by(piece)
+            .map(|start| self.whole(&x.narrow(1, start, piece.min(tokens - start))?))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&pieces, 1)?) // [R, N, E]
+    }
+
+    fn whole(&self, x: &Tensor) -> Result<Tensor> {
+        let hidden = {
+            let up = self.up.forward(x)?; // [R, N, F]
+            gelu_tanh(&up)?
+        };
+        self.down.forward(&hidden)
     }
 }
 
@@ -235,13 +266,32 @@ impl WanBlock {
     }
 
     /// Puts adapters on the linear layers of the plan; `weights` is the place of this block in their file.
-    pub fn attach(&mut self, plan: &AdapterPlan<'_>, weights: &Weights) -> Result<()> {
+    pub fn attach(&mut self, plan: &AdapterPlan, weights: &Weights) -> Result<()> {
         for (name, layer) in self.linears_mut() {
             if plan.targets.include(name) {
                 layer.attach(plan.branches, plan.rank, plan.scale, &weights.pp(name))?;
             }
         }
         Ok(())
+    }
+
+    /// Sets the pairs beside this block's linear layers that `pair` has by their names.
+    pub(super) fn put_beside(
+        &mut self,
+        pair: impl Fn(&str) -> Result<Option<(Tensor, Tensor)>>,
+    ) -> Result<()> {
+        for (name, layer) in self.linears_mut() {
+            if let Some((a, b)) = pair(name)? {
+                layer.put_beside(&a, &b)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Lets this many tokens at a time through the feed-forward, whose hidden layer is the widest
+    /// thing of a block; `None` for all.
+    pub(super) fn limit_hidden(&mut self, tokens: Option<usize>) {
+        self.ffn.piece = tokens;
     }
 
     /// Every linear layer by name: ten, twelve with an image path.
@@ -280,17 +330,25 @@ impl WanBlock {
         let modulation = self.modulation.broadcast_add(time)?; // [1 or R, 6, E]
         let part = |index: usize| modulation.narrow(1, index, 1); // [1 or R, 1, E]
 
-        let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, self.eps)?;
-        let x = gated_add(x, &self.self_attn.forward(&normed, rope)?, &part(2)?)?;
-
-        let affine = self.norm3.as_ref().map(|(weight, bias)| (weight, bias));
-        let normed = match affine {
-            Some(affine) => layer_norm(&x, self.eps, Some(affine))?,
-            None => x.clone(),
+        // What a step needs ends with the step: at full size each of these is a gigabyte.
+        let x = {
+            let normed = modulated_layer_norm(x, &part(0)?, &part(1)?, self.eps)?;
+            let mixed = self.self_attn.forward(&normed, rope)?;
+            drop(normed);
+            gated_add(x, &mixed, &part(2)?)?
         };
-        let x = (&x + self.cross_attn.forward(&normed, context)?)?;
-
-        let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, self.eps)?;
-        gated_add(&x, &self.ffn.forward(&normed)?, &part(5)?)
+        let x = {
+            let affine = self.norm3.as_ref().map(|(weight, bias)| (weight, bias));
+            let normed = match affine {
+                Some(affine) => layer_norm(&x, self.eps, Some(affine))?,
+                None => x.clone(),
+            };
+            add(&x, &self.cross_attn.forward(normed, context)?)?
+        };
+        let hidden = {
+            let normed = modulated_layer_norm(&x, &part(3)?, &part(4)?, self.eps)?;
+            self.ffn.forward(&normed)?
+        };
+        gated_add(&x, &hidden, &part(5)?)
     }
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::models::reference_config::ReferenceConfig;
 use crate::{Error, Result};
 
 /// Configuration of a Wan DiT: Wan-Video/Wan2.1 `wan/configs`.
@@ -144,19 +145,20 @@ impl WanConfig {
 
     fn from_official(json: &Value) -> Result<Self> {
         let base = Self::fun_inp_14b();
-        let kind = json.get("model_type").and_then(Value::as_str);
+        let keys = ReferenceConfig::new("Wan", json);
+        let kind = keys.text("model_type");
         let has_image = matches!(kind, Some("i2v" | "flf2v"));
         Ok(Self {
-            dim: count(json, "dim", 2048)?,
-            ffn_dim: count(json, "ffn_dim", 8192)?,
-            num_heads: count(json, "num_heads", 16)?,
-            num_layers: count(json, "num_layers", 32)?,
-            in_dim: count(json, "in_dim", 16)?,
-            out_dim: count(json, "out_dim", 16)?,
-            freq_dim: count(json, "freq_dim", base.freq_dim)?,
-            text_dim: count(json, "text_dim", base.text_dim)?,
-            text_len: count(json, "text_len", base.text_len)?,
-            eps: json.get("eps").and_then(Value::as_f64).unwrap_or(base.eps),
+            dim: keys.count("dim", 2048)?,
+            ffn_dim: keys.count("ffn_dim", 8192)?,
+            num_heads: keys.count("num_heads", 16)?,
+            num_layers: keys.count("num_layers", 32)?,
+            in_dim: keys.count("in_dim", 16)?,
+            out_dim: keys.count("out_dim", 16)?,
+            freq_dim: keys.count("freq_dim", base.freq_dim)?,
+            text_dim: keys.count("text_dim", base.text_dim)?,
+            text_len: keys.count("text_len", base.text_len)?,
+            eps: keys.number("eps", base.eps)?,
             image_dim: has_image.then_some(1280),
             image_len: (kind == Some("flf2v")).then_some(514),
             patch: patch(json)?,
@@ -167,21 +169,22 @@ impl WanConfig {
 
     fn from_diffusers(json: &Value) -> Result<Self> {
         let base = Self::fun_inp_14b();
-        let num_heads = count(json, "num_attention_heads", 40)?;
-        let in_dim = count(json, "in_channels", 16)?;
+        let keys = ReferenceConfig::new("Wan", json);
+        let num_heads = keys.count("num_attention_heads", 40)?;
+        let in_dim = keys.count("in_channels", 16)?;
         Ok(Self {
-            dim: num_heads * count(json, "attention_head_dim", 128)?,
-            ffn_dim: count(json, "ffn_dim", base.ffn_dim)?,
+            dim: num_heads * keys.count("attention_head_dim", 128)?,
+            ffn_dim: keys.count("ffn_dim", base.ffn_dim)?,
             num_heads,
-            num_layers: count(json, "num_layers", base.num_layers)?,
+            num_layers: keys.count("num_layers", base.num_layers)?,
             in_dim,
-            out_dim: count(json, "out_channels", in_dim)?,
-            freq_dim: count(json, "freq_dim", base.freq_dim)?,
-            text_dim: count(json, "text_dim", base.text_dim)?,
+            out_dim: keys.count("out_channels", in_dim)?,
+            freq_dim: keys.count("freq_dim", base.freq_dim)?,
+            text_dim: keys.count("text_dim", base.text_dim)?,
             text_len: base.text_len,
-            eps: json.get("eps").and_then(Value::as_f64).unwrap_or(base.eps),
-            image_dim: optional_count(json, "image_dim")?,
-            image_len: optional_count(json, "pos_embed_seq_len")?,
+            eps: keys.number("eps", base.eps)?,
+            image_dim: keys.optional_count("image_dim")?,
+            image_len: keys.optional_count("pos_embed_seq_len")?,
             patch: patch(json)?,
             qk_norm: true,
             cross_attn_norm: json.get("cross_attn_norm").and_then(Value::as_bool) != Some(false),
@@ -220,23 +223,6 @@ impl WanConfig {
             None => Ok(()),
         }
     }
-}
-
-fn optional_count(json: &Value, key: &str) -> Result<Option<usize>> {
-    match json.get(key) {
-        None | Some(Value::Null) => Ok(None),
-        Some(value) => {
-            let number = value.as_u64().and_then(|n| usize::try_from(n).ok());
-            let reason = || format!("must be a whole number, got {value}");
-            number
-                .map(Some)
-                .ok_or_else(|| Error::invalid(format!("Wan configuration `{key}`"), reason()))
-        }
-    }
-}
-
-fn count(json: &Value, key: &str, default: usize) -> Result<usize> {
-    Ok(optional_count(json, key)?.unwrap_or(default))
 }
 
 fn patch(json: &Value) -> Result<[usize; 3]> {

@@ -2,13 +2,16 @@
 //!
 //! Wan2.1 (arXiv 2503.20314); Wan-Video/Wan2.1 `wan/modules/model.py`. Velocity = noise - data.
 
+use std::sync::Arc;
+
 use candle_core::{DType, Tensor};
 
 use super::block::{AdapterPlan, WanBlock};
 use super::config::WanConfig;
 use super::keys;
+use super::lora_stack::LoraStack;
 use crate::nn::{
-    Init, Linear, RopeTable, Weights, gelu_erf, gelu_tanh, layer_norm, linear,
+    Init, Layers, Linear, RopeTable, ShapeStore, Weights, gelu_erf, gelu_tanh, layer_norm, linear,
     modulated_layer_norm, patch_grid, patchify, silu, sinusoid, unpatchify,
 };
 use crate::{Error, Result};
@@ -228,7 +231,7 @@ pub struct WanDit {
     time: [Linear; 2],
     time_projection: Linear,
     image: Option<ImageEmbedding>,
-    blocks: Vec<WanBlock>,
+    blocks: Layers<WanBlock>,
     head: Head,
 }
 
@@ -254,13 +257,7 @@ impl WanDit {
             Some(width) => Some(ImageEmbedding::new(width, cfg, &weights.pp("img_emb"))?),
             None => None,
         };
-        let blocks = (0..cfg.num_layers)
-            .map(|index| {
-                let place = weights.pp(format!("blocks.{index}"));
-                place.skip("attn2.norm_added_q.weight"); // some conversions carry it
-                WanBlock::new(cfg, &place)
-            })
-            .collect::<Result<_>>()?;
+        let blocks = Self::blocks_of(cfg, &weights)?;
         Ok(Self {
             patch: PatchEmbedding::new(cfg, cfg.in_dim, &weights.pp("patch_embedding"))?,
             text: [
@@ -279,6 +276,27 @@ impl WanDit {
         })
     }
 
+    /// All blocks in memory; or, at a streamed place, looked up now and read whenever they are needed.
+    fn blocks_of(cfg: &WanConfig, weights: &Weights) -> Result<Layers<WanBlock>> {
+        let block = |cfg: &WanConfig, weights: &Weights, index: usize| {
+            let place = weights.pp(format!("blocks.{index}"));
+            place.skip("attn2.norm_added_q.weight"); // some conversions carry it
+            WanBlock::new(cfg, &place)
+        };
+        if !weights.is_streamed() {
+            let blocks = (0..cfg.num_layers).map(|index| block(cfg, weights, index));
+            return Ok(Layers::resident(blocks.collect::<Result<_>>()?));
+        }
+        let unread = weights.unread();
+        for index in 0..cfg.num_layers {
+            block(cfg, &unread, index)?;
+        }
+        let (cfg, weights) = (cfg.clone(), weights.clone());
+        let count = cfg.num_layers;
+        let build = move |index| block(&cfg, &weights, index);
+        Ok(Layers::streamed(count, Arc::new(build)))
+    }
+
     /// The shape of the network.
     pub fn config(&self) -> &WanConfig {
         &self.cfg
@@ -290,8 +308,20 @@ impl WanDit {
     }
 
     /// The blocks, in order.
-    pub fn blocks(&self) -> &[WanBlock] {
+    pub fn blocks(&self) -> &Layers<WanBlock> {
         &self.blocks
+    }
+
+    /// Lets this many tokens of every row at a time through the feed-forward of each block; `None`
+    /// for all. The result is the same up to rounding.
+    ///
+    /// # Errors
+    /// None of its own.
+    pub fn limit_hidden(&mut self, tokens: Option<usize>) -> Result<()> {
+        self.blocks.change(move |_, block| {
+            block.limit_hidden(tokens);
+            Ok(())
+        })
     }
 
     /// The embedding of the input.
@@ -307,11 +337,30 @@ impl WanDit {
     /// Puts adapters on every linear layer of every block and freezes those layers.
     ///
     /// `weights` is the root of an adapter file: `blocks.{i}.{module}.lora_A.{branch}.weight`.
-    pub fn attach(&mut self, plan: &AdapterPlan<'_>, weights: &Weights) -> Result<()> {
-        for (index, block) in self.blocks.iter_mut().enumerate() {
-            block.attach(plan, &weights.pp(format!("blocks.{index}")))?;
+    pub fn attach(&mut self, plan: &AdapterPlan, weights: &Weights) -> Result<()> {
+        let place = |weights: &Weights, index: usize| weights.pp(format!("blocks.{index}"));
+        if self.blocks.is_streamed() {
+            // Now only names and shapes are looked up, on a block that takes no memory.
+            let dry = Weights::dry(&ShapeStore::default(), self.dtype(), weights.device());
+            let (mut block, unread) = (WanBlock::new(&self.cfg, &dry)?, weights.unread());
+            for index in 0..self.blocks.len() {
+                block.attach(plan, &place(&unread, index))?;
+            }
         }
-        Ok(())
+        let (plan, weights) = (*plan, weights.clone());
+        self.blocks
+            .change(move |index, block| block.attach(&plan, &place(&weights, index)))
+    }
+
+    /// Puts a stack's low-rank pairs beside the linear layers of the blocks; they act on every row.
+    ///
+    /// # Errors
+    /// [`Error::Shape`] if a pair does not fit.
+    pub fn put_beside(&mut self, stack: &Arc<LoraStack>) -> Result<()> {
+        let stack = Arc::clone(stack);
+        self.blocks.change(move |index, block| {
+            block.put_beside(|name| stack.pair(&format!("blocks.{index}.{name}")))
+        })
     }
 
     /// Tokens along t, h, w of latents `[.., T', H', W']`.
@@ -397,9 +446,10 @@ impl WanDit {
         let time = self.embed_time(times)?;
         let context = self.embed_context(text, image)?.for_rows(rows)?;
         let mut tokens = self.patch.forward(x)?; // [R, N, E]
-        for block in &self.blocks {
+        self.blocks.for_each(|_, block| {
             tokens = block.forward(&tokens, &time.projection, &context, &rope)?;
-        }
+            Ok(())
+        })?;
         let normed = self.head.normed(&tokens, &time.vector)?;
         self.to_latents(&self.head.proj.forward(&normed)?, grid)
     }

@@ -70,6 +70,12 @@ pub const DIFFUSERS: NameTable = NameTable {
 /// Prefixes that repackaged single files put before every name.
 const PREFIXES: [&str; 3] = ["model.diffusion_model", "diffusion_model", "model"];
 
+/// A tensor's official name without what a repackaged file puts before it.
+pub(super) fn without_prefix(name: &str) -> &str {
+    let below = |prefix: &'static str| name.strip_prefix(prefix)?.strip_prefix('.');
+    PREFIXES.into_iter().find_map(below).unwrap_or(name)
+}
+
 /// The place of the DiT in a source of either layout, seen under the official names.
 pub fn official_names(weights: &Weights) -> Weights {
     let has = |place: &Weights, name: &str| place.shape(name).is_some();

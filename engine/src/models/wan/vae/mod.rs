@@ -9,11 +9,15 @@ mod config;
 mod decoder;
 mod encoder;
 mod keys;
+mod memory;
 mod resample;
 mod stats;
+mod tiles;
 
 pub use config::WanVaeConfig;
+pub use memory::CellValues;
 pub use stats::{LatentStats, WAN_LATENT_MEAN, WAN_LATENT_STD};
+pub use tiles::Tiling;
 
 use candle_core::{DType, Tensor};
 
@@ -24,6 +28,7 @@ use crate::{Error, Result};
 
 use decoder::Decoder;
 use encoder::Encoder;
+use tiles::Mosaic;
 
 /// What one activation at full resolution may take in a piece, in bytes; a few of them live at once.
 const PIECE_BYTES: usize = 128 << 20;
@@ -48,6 +53,8 @@ pub struct WanVae {
     decoder: Decoder,
     stats: LatentStats,
     dtype: DType,
+    /// Memory for caches and activations; clips that take more go through in tiles.
+    budget_bytes: Option<u64>,
 }
 
 impl WanVae {
@@ -69,8 +76,74 @@ impl WanVae {
             decoder: Decoder::new(config, &weights.pp("decoder"))?,
             stats: LatentStats::new(mean, std, weights.device())?,
             dtype: weights.dtype(),
+            budget_bytes: None,
             config: config.clone(),
         })
+    }
+
+    /// The same codec with a limit on what caches and activations may take, in bytes: what takes more
+    /// is cut into tiles of space. Without a limit nothing is.
+    #[must_use]
+    pub fn with_budget(self, budget_bytes: Option<u64>) -> Self {
+        Self {
+            budget_bytes,
+            ..self
+        }
+    }
+
+    /// Bytes that caches and activations take for a clip of a size, beside weights, input and output.
+    pub fn working_bytes(&self, values: CellValues, batch: usize, cells: usize) -> u64 {
+        (values.total() * self.dtype.size_in_bytes()) as u64 * (batch * cells) as u64
+    }
+
+    /// How a clip is cut, if it must be.
+    fn tiling(&self, values: CellValues, batch: usize, sides: [usize; 2]) -> Option<Tiling> {
+        let bytes = |cells: usize| self.working_bytes(values, batch, cells);
+        Tiling::within(self.budget_bytes?, sides, bytes)
+    }
+
+    /// [`Self::decode_raw`] tile by tile.
+    ///
+    /// # Shapes
+    /// - `latents`: `[B, C, T', H', W']`; returns `[B, 3, T, H, W]` in f32
+    ///
+    /// # Errors
+    /// As [`Self::decode_raw`].
+    pub fn decode_tiled(&self, latents: &Tensor, tiling: Tiling, ctx: &JobCtx) -> Result<Tensor> {
+        let (b, _c, t, h, w) = latents.dims5()?;
+        let space = self.config.spatial_factor();
+        let frames = self.config.temporal_factor() * t.saturating_sub(1) + 1;
+        let shape = [b, self.config.out_channels, frames, h * space, w * space];
+        let mut mosaic = Mosaic::new(shape, space, tiling);
+        for tile in tiling.tiles([h, w]) {
+            let part = tile.cut(latents, 1)?;
+            let (_, _, _, rows, columns) = part.dims5()?;
+            let per_piece = self.latents_per_piece(b, rows * space, columns * space);
+            mosaic.add(&tile, &self.decode_raw(&part, per_piece, ctx)?)?;
+        }
+        mosaic.finish(latents.device())
+    }
+
+    /// The mean of [`Self::posterior`] tile by tile.
+    ///
+    /// # Shapes
+    /// - `video`: `[B, 3, T, H, W]`; returns `[B, C, T', H', W']` in f32
+    ///
+    /// # Errors
+    /// As [`Self::posterior`].
+    pub fn encode_tiled(&self, video: &Tensor, tiling: Tiling, ctx: &JobCtx) -> Result<Tensor> {
+        let latents = self.check_video(video)?;
+        let (b, _c, _t, h, w) = video.dims5()?;
+        let space = self.config.spatial_factor();
+        let shape = [b, self.config.z_dim, latents, h / space, w / space];
+        let mut mosaic = Mosaic::new(shape, 1, tiling);
+        for tile in tiling.tiles([h / space, w / space]) {
+            let part = tile.cut(video, space)?;
+            let (_, _, _, rows, columns) = part.dims5()?;
+            let per_piece = self.latents_per_piece(b, rows, columns);
+            mosaic.add(&tile, &self.posterior(&part, per_piece, ctx)?.mean)?;
+        }
+        mosaic.finish(video.device())
     }
 
     /// The shape of the codec.
@@ -198,16 +271,30 @@ impl VideoVae for WanVae {
 
     fn encode(&self, video: &Tensor, ctx: &JobCtx) -> Result<Tensor> {
         let (b, _c, _t, h, w) = video.dims5()?;
-        let posterior = self.posterior(video, self.latents_per_piece(b, h, w), ctx)?;
-        self.stats.normalise(&posterior.mean)
+        let space = self.config.spatial_factor();
+        let sides = [h / space, w / space];
+        let mean = match self.tiling(self.config.encoder_values(), b, sides) {
+            Some(tiling) => self.encode_tiled(video, tiling, ctx)?,
+            None => {
+                let per_piece = self.latents_per_piece(b, h, w);
+                self.posterior(video, per_piece, ctx)?.mean
+            }
+        };
+        self.stats.normalise(&mean)
     }
 
     fn decode(&self, latents: &Tensor, ctx: &JobCtx) -> Result<Tensor> {
         let (b, _c, _t, h, w) = latents.dims5()?;
         let space = self.config.spatial_factor();
         let raw = self.stats.denormalise(latents)?;
-        let per_piece = self.latents_per_piece(b, h * space, w * space);
-        Ok(self.decode_raw(&raw, per_piece, ctx)?.clamp(-1.0, 1.0)?)
+        let video = match self.tiling(self.config.decoder_values(), b, [h, w]) {
+            Some(tiling) => self.decode_tiled(&raw, tiling, ctx)?,
+            None => {
+                let per_piece = self.latents_per_piece(b, h * space, w * space);
+                self.decode_raw(&raw, per_piece, ctx)?
+            }
+        };
+        Ok(video.clamp(-1.0, 1.0)?)
     }
 }
 

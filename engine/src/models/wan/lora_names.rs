@@ -1,6 +1,6 @@
 //! Names of low-rank tensors as different programs write them.
 
-use crate::models::wan::keys::DIFFUSERS;
+use super::keys::DIFFUSERS;
 
 /// Prefixes that say nothing; several may stand before one name.
 const PREFIXES: [&str; 5] = [
@@ -13,7 +13,11 @@ const PREFIXES: [&str; 5] = [
 /// Prefixes of names whose dots became underscores.
 const FLAT_PREFIXES: [&str; 2] = ["lora_unet__", "lora_unet_"];
 /// Endings of the first and of the second matrix.
-const SIDES: [(&str, &str); 6] = [
+const SIDES: [(&str, &str); 10] = [
+    ("_lora.down", "lora_A"),
+    ("_lora.up", "lora_B"),
+    (".lora_linear_layer.down", "lora_A"),
+    (".lora_linear_layer.up", "lora_B"),
     (".lora_A", "lora_A"),
     (".lora_B", "lora_B"),
     (".lora_down", "lora_A"),
@@ -21,6 +25,61 @@ const SIDES: [(&str, &str); 6] = [
     (".lora.down", "lora_A"),
     (".lora.up", "lora_B"),
 ];
+
+/// What a tensor of a LoRA file is to its module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LoraPart {
+    /// A, `[rank, in]`.
+    Down,
+    /// B, `[out, rank]`.
+    Up,
+    /// A bias behind B, `[out]`.
+    UpBias,
+    /// The number that, over the rank, is the factor before `B A`.
+    Alpha,
+    /// A change of the weight itself.
+    Weight,
+    /// A change of the bias.
+    Bias,
+    /// A change of the modulation.
+    Modulation,
+}
+
+/// A tensor's module, under our name, and its part.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoraName {
+    /// `blocks.0.self_attn.q`.
+    pub module: String,
+    /// Its part.
+    pub part: LoraPart,
+}
+
+/// Reads a name of a LoRA for the base network, in any dialect; `None` for names of other kinds, and
+/// of adapters of one branch.
+pub fn lora_name(name: &str) -> Option<LoraName> {
+    const ENDINGS: [(&str, LoraPart); 5] = [
+        (".alpha", LoraPart::Alpha),
+        (".diff", LoraPart::Weight),
+        (".diff_b", LoraPart::Bias),
+        (".diff_m", LoraPart::Modulation),
+        (".lora_B.bias", LoraPart::UpBias),
+    ];
+    let ending = ENDINGS
+        .iter()
+        .find_map(|(ending, part)| Some((module_name(name.strip_suffix(ending)?), *part)));
+    let (module, part) = match ending {
+        Some(found) => found,
+        None => {
+            let (module, side, branch) = parts(name)?;
+            let part = match side {
+                "lora_A" => LoraPart::Down,
+                _ => LoraPart::Up,
+            };
+            (branch.is_empty().then_some(module)?, part)
+        }
+    };
+    Some(LoraName { module, part })
+}
 
 /// A tensor under our name, with the tensor that holds its alpha.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,15 +163,15 @@ fn unflatten(flat: &str) -> String {
     let inner = flat
         .strip_prefix("blocks_")
         .and_then(|rest| rest.split_once('_'));
-    let known = |inner: &str| {
-        let modules = DIFFUSERS.block.iter().map(|(ours, _)| *ours);
-        modules
-            .into_iter()
-            .find(|ours| ours.replace('.', "_") == inner)
+    let known = |table: &[(&'static str, &'static str)], flat: &str| {
+        let is = |name: &str| name.replace('.', "_") == flat;
+        let found = table.iter().find(|(ours, theirs)| is(ours) || is(theirs));
+        found.map(|(ours, _)| *ours)
     };
-    match inner.and_then(|(index, inner)| Some((index, known(inner)?))) {
+    match inner.and_then(|(index, inner)| Some((index, known(DIFFUSERS.block, inner)?))) {
         Some((index, module)) => format!("blocks.{index}.{module}"),
-        None => flat.to_owned(),
+        None if flat == "patch_embedding" => flat.to_owned(),
+        None => known(DIFFUSERS.globals, flat).unwrap_or(flat).to_owned(),
     }
 }
 
@@ -138,6 +197,60 @@ mod tests {
         ];
         for name in same {
             assert_eq!(ours(&[name])[0].ours, same[0], "{name}");
+        }
+    }
+
+    #[test]
+    fn modules_outside_the_blocks_and_rare_endings_are_known() {
+        let module = |name: &str| lora_name(name).map(|found| (found.module, found.part));
+        let q = || "blocks.0.self_attn.q".to_owned();
+        let cases = [
+            ("blocks.0.self_attn.q_lora.up.weight", q(), LoraPart::Up),
+            (
+                "transformer.blocks.0.attn1.to_q.lora_linear_layer.down.weight",
+                q(),
+                LoraPart::Down,
+            ),
+            (
+                "diffusion_model.blocks.0.self_attn.q.diff_b",
+                q(),
+                LoraPart::Bias,
+            ),
+            (
+                "transformer.blocks.0.attn1.to_q.lora_B.bias",
+                q(),
+                LoraPart::UpBias,
+            ),
+            ("lora_unet_blocks_0_attn1_to_q.alpha", q(), LoraPart::Alpha),
+            (
+                "diffusion_model.blocks.3.diff_m",
+                "blocks.3".to_owned(),
+                LoraPart::Modulation,
+            ),
+            (
+                "lora_unet_time_projection_1.lora_down.weight",
+                "time_projection.1".to_owned(),
+                LoraPart::Down,
+            ),
+            (
+                "transformer.condition_embedder.text_embedder.linear_2.lora_A.weight",
+                "text_embedding.2".to_owned(),
+                LoraPart::Down,
+            ),
+            (
+                "transformer.blocks.0.norm2.diff",
+                "blocks.0.norm3".to_owned(),
+                LoraPart::Weight,
+            ),
+        ];
+        for (name, expected, part) in cases {
+            assert_eq!(module(name), Some((expected, part)), "{name}");
+        }
+        for name in [
+            "blocks.0.self_attn.q.weight",
+            "blocks.0.self_attn.q.lora_A.rgb.weight",
+        ] {
+            assert_eq!(module(name), None, "{name}");
         }
     }
 

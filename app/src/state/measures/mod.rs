@@ -1,11 +1,15 @@
-//! Measures: distances and angles between points of the scene, and the scale that lengths are shown in.
+//! Measures: distances and angles between points of the scene, the scale that lengths are shown in,
+//! and measures over time.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+mod lengths;
+mod series;
 
 use glam::DVec3;
-use one4d_engine::scene::{ScaleTag, Scene4d};
+use one4d_engine::scene::Scene4d;
 use serde::{Deserialize, Serialize};
+
+pub use lengths::{KnownScale, LengthUnit, Lengths, figures};
+pub use series::{Followed, Plots, Series};
 
 /// A pixel of a frame and its point.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,181 +204,6 @@ impl Measures {
     }
 }
 
-/// A unit of length that people know.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LengthUnit {
-    /// Metres.
-    #[default]
-    Metre,
-    /// Centimetres.
-    Centimetre,
-    /// Millimetres.
-    Millimetre,
-    /// Feet of 0.3048 m.
-    Foot,
-    /// Inches of 0.0254 m.
-    Inch,
-}
-
-impl LengthUnit {
-    /// All units, in the order of a menu.
-    pub const ALL: [Self; 5] = [
-        Self::Metre,
-        Self::Centimetre,
-        Self::Millimetre,
-        Self::Foot,
-        Self::Inch,
-    ];
-
-    /// For people.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::Metre => "m",
-            Self::Centimetre => "cm",
-            Self::Millimetre => "mm",
-            Self::Foot => "ft",
-            Self::Inch => "in",
-        }
-    }
-
-    /// Metres in one of it.
-    pub fn metres(self) -> f64 {
-        match self {
-            Self::Metre => 1.0,
-            Self::Centimetre => 0.01,
-            Self::Millimetre => 0.001,
-            Self::Foot => 0.3048,
-            Self::Inch => 0.0254,
-        }
-    }
-}
-
-/// A scale that a person has set from a known length.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub struct KnownScale {
-    /// Units in a scene unit.
-    pub factor: f64,
-    /// The unit.
-    pub unit: LengthUnit,
-}
-
-impl KnownScale {
-    /// Metres in a scene unit.
-    pub fn metres(&self) -> f64 {
-        self.factor * self.unit.metres()
-    }
-}
-
-/// What lengths are shown in.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Lengths {
-    /// What the scene says of its unit.
-    pub tag: ScaleTag,
-    /// What a person said.
-    pub known: Option<KnownScale>,
-}
-
-impl Lengths {
-    /// The unit's sign: "m", or "units" where the size is unknown.
-    pub fn unit(&self) -> &'static str {
-        match (self.known, self.tag) {
-            (Some(known), _) => known.unit.label(),
-            (None, ScaleTag::Metric) => "m",
-            (None, ScaleTag::UpToScale | ScaleTag::UpToScaleAndShift) => "units",
-        }
-    }
-
-    /// Shown units in a scene unit.
-    pub fn factor(&self) -> f64 {
-        self.known.map_or(1.0, |known| known.factor)
-    }
-
-    /// The value of a measure as people read it.
-    pub fn words(&self, kind: MeasureKind, value: f64) -> String {
-        match kind {
-            MeasureKind::Distance => {
-                format!("{} {}", figures(value * self.factor()), self.unit())
-            }
-            MeasureKind::Angle => format!("{:.1}°", value.to_degrees()),
-        }
-    }
-}
-
-/// A length with four significant digits and no more than it needs.
-pub fn figures(value: f64) -> String {
-    let digits = match value.abs() {
-        v if v >= 1000.0 => 0,
-        v if v >= 100.0 => 1,
-        v if v >= 10.0 => 2,
-        v if v >= 1.0 || v == 0.0 => 3,
-        _ => 4,
-    };
-    format!("{value:.digits$}")
-}
-
-/// How points were followed over frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Followed {
-    /// Along the scene flow, as the surface moves.
-    SceneFlow,
-    /// At the same pixel of every frame.
-    SamePixels,
-}
-
-impl Followed {
-    /// For people.
-    pub fn label(self) -> &'static str {
-        match self {
-            Self::SceneFlow => "points followed by scene flow",
-            Self::SamePixels => "same pixels in every frame",
-        }
-    }
-}
-
-/// A measure over all frames.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Series {
-    /// A value a frame, scene units or radians; `None` where a point is missing or lost.
-    pub values: Vec<Option<f64>>,
-    /// Its points in the world, frame by frame; empty where one is missing or lost.
-    pub points: Vec<Vec<DVec3>>,
-    /// How its points were followed.
-    pub followed: Followed,
-}
-
-impl Series {
-    /// Least and greatest value; `None` if there is none.
-    pub fn extent(&self) -> Option<(f64, f64)> {
-        let known = || self.values.iter().flatten().copied();
-        Some((known().reduce(f64::min)?, known().reduce(f64::max)?))
-    }
-
-    /// The table that is exported: frame from 1, seconds, value; a missing value is an empty field.
-    pub fn csv(&self, kind: MeasureKind, lengths: &Lengths, fps: f64) -> String {
-        let (head, factor) = match kind {
-            MeasureKind::Distance => (format!("distance_{}", lengths.unit()), lengths.factor()),
-            MeasureKind::Angle => ("angle_deg".to_owned(), 1.0_f64.to_degrees()),
-        };
-        let mut text = format!("frame,time_s,{head}\n");
-        for (frame, value) in self.values.iter().enumerate() {
-            let secs = frame as f64 / fps;
-            let value = value.map_or_else(String::new, |v| format!("{:.6}", v * factor));
-            text += &format!("{},{secs:.4},{value}\n", frame + 1);
-        }
-        text
-    }
-}
-
-/// Measures over time as far as they have been computed, by measure.
-#[derive(Clone, Debug, Default)]
-pub struct Plots {
-    /// The measure whose plot is open.
-    pub open: Option<u64>,
-    /// What has been computed.
-    pub series: HashMap<u64, Arc<Series>>,
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -407,37 +236,5 @@ mod tests {
         let right = measures.list()[1].value();
         assert!((right.to_degrees() - 90.0).abs() < 1e-9);
         assert!(measures.pending.is_empty());
-    }
-
-    #[test]
-    fn a_known_length_changes_what_is_shown_and_its_unit() {
-        let mut lengths = Lengths::default();
-        assert_eq!(lengths.words(MeasureKind::Distance, 2.0), "2.000 units");
-        lengths.known = Some(KnownScale {
-            factor: 45.0,
-            unit: LengthUnit::Centimetre,
-        });
-        assert_eq!(lengths.words(MeasureKind::Distance, 2.0), "90.00 cm");
-        assert!((lengths.known.unwrap().metres() - 0.45).abs() < 1e-12);
-        lengths = Lengths {
-            tag: ScaleTag::Metric,
-            known: None,
-        };
-        assert_eq!(lengths.words(MeasureKind::Distance, 0.05), "0.0500 m");
-    }
-
-    #[test]
-    fn a_series_becomes_a_table_with_gaps() {
-        let series = Series {
-            values: vec![Some(1.0), None, Some(2.5)],
-            points: vec![Vec::new(); 3],
-            followed: Followed::SamePixels,
-        };
-        let text = series.csv(MeasureKind::Distance, &Lengths::default(), 10.0);
-        assert_eq!(
-            text,
-            "frame,time_s,distance_units\n1,0.0000,1.000000\n2,0.1000,\n3,0.2000,2.500000\n"
-        );
-        assert_eq!(series.extent(), Some((1.0, 2.5)));
     }
 }

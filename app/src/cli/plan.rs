@@ -1,0 +1,140 @@
+//! `one4d plan`: where a model would live, what a run takes, before anything is loaded.
+
+use std::path::PathBuf;
+
+use one4d_engine::Result;
+use one4d_engine::device::DeviceChoice;
+use one4d_engine::models::wan::WanConfig;
+use one4d_engine::nn::WeightForm;
+use one4d_engine::pipeline::{self, BundleManifest, Observed, Request};
+use one4d_engine::plan::{self, Machine, ModelParts, Rates, RunShape, parse_bytes};
+use one4d_engine::worker::Output;
+use serde_json::json;
+
+/// What a run may take, and how the weights are held.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Memory {
+    /// Memory that may be used, such as 8GB; what is free if not given.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) memory: Option<u64>,
+    /// How the weights of the denoiser are held; the best that fits if not given.
+    #[arg(long, value_enum)]
+    weights: Option<Form>,
+}
+
+/// `--weights`.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Form {
+    /// f32 on the CPU, bf16 elsewhere.
+    Full,
+    /// Two bytes a weight.
+    Bf16,
+    /// As the file has them.
+    Stored,
+    /// Eight bits a weight.
+    #[value(name = "q8_0")]
+    Q8,
+    /// Four bits a weight.
+    #[value(name = "q4_k")]
+    Q4,
+}
+
+impl Memory {
+    /// The form that was asked for.
+    pub(super) fn form(self) -> Option<WeightForm> {
+        self.weights.map(|form| match form {
+            Form::Full => WeightForm::Plain,
+            Form::Bf16 => WeightForm::Bf16,
+            Form::Stored => WeightForm::Stored,
+            Form::Q8 => WeightForm::Q8_0,
+            Form::Q4 => WeightForm::Q4K,
+        })
+    }
+}
+
+fn size(text: &str) -> std::result::Result<u64, String> {
+    parse_bytes(text).map_err(|error| error.to_string())
+}
+
+/// Show where a model would live on this machine, and what a run takes.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Folder of a model, or `wan-14b`, `wan-1.3b` for the public sizes; the bundled model if not given.
+    model: Option<PathBuf>,
+    #[command(flatten)]
+    memory: Memory,
+    /// Plan for a graphics card with --memory, whether or not there is one.
+    #[arg(long, requires = "memory")]
+    gpu: bool,
+    /// Frames, 4k + 1.
+    #[arg(long)]
+    frames: Option<usize>,
+    /// Height in pixels, for a public size.
+    #[arg(long)]
+    height: Option<usize>,
+    /// Width in pixels, for a public size.
+    #[arg(long)]
+    width: Option<usize>,
+    /// Denoising steps.
+    #[arg(long)]
+    steps: Option<usize>,
+    /// Guidance scale; 1 switches guidance off.
+    #[arg(long, value_name = "X")]
+    cfg: Option<f64>,
+}
+
+impl Args {
+    /// Plans.
+    ///
+    /// # Errors
+    /// Those of the model's files, and of a machine that does not tell its memory.
+    pub fn run(self) -> Result<Output> {
+        let device = DeviceChoice::Auto.open()?;
+        let machine = match (self.gpu, self.memory.memory) {
+            (true, Some(bytes)) => Machine::gpu(bytes),
+            _ => Machine::detect(&device, self.memory.memory).with_rates(Rates::measure(&device)?),
+        };
+        let preset = self.model.as_ref().and_then(|model| match model.to_str()? {
+            "wan-14b" => Some(("Wan 2.1 Fun 14B InP", WanConfig::fun_inp_14b())),
+            "wan-1.3b" => Some(("Wan 2.1 Fun 1.3B InP", WanConfig::fun_inp_1_3b())),
+            _ => None,
+        });
+        let (parts, mut run) = match preset {
+            Some((name, config)) => (
+                ModelParts::of_wan(name, &config, WeightForm::Bf16)?,
+                RunShape {
+                    frames: 81,
+                    height: 480,
+                    width: 832,
+                    steps: 50,
+                    guided: true,
+                    has_image: true,
+                },
+            ),
+            None => {
+                let folder = match self.model {
+                    Some(folder) => folder,
+                    None => pipeline::bundled_model()?,
+                };
+                let request = Request {
+                    observed: Observed::Frames(Vec::new()),
+                    ..Request::default()
+                };
+                let shape = pipeline::run_shape(&request, &BundleManifest::read(&folder)?);
+                (pipeline::bundle_parts(&folder)?, shape)
+            }
+        };
+        run.frames = self.frames.unwrap_or(run.frames).clamp(1, 100_000);
+        run.height = self.height.unwrap_or(run.height).clamp(16, 1 << 16);
+        run.width = self.width.unwrap_or(run.width).clamp(16, 1 << 16);
+        run.steps = self.steps.unwrap_or(run.steps);
+        run.guided = self.cfg.map_or(run.guided, |cfg| cfg != 1.0);
+        let plan = plan::choose(&parts, &run, &machine, self.memory.form());
+        let mut report = json!(plan);
+        report["text"] = json!(plan.to_string());
+        Ok(Output {
+            files: Vec::new(),
+            report,
+        })
+    }
+}

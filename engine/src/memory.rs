@@ -1,0 +1,124 @@
+//! What the program holds in main memory, counted at the allocator.
+//!
+//! A program that wants figures installs [`CountingAllocator`] as its global allocator. Mapped files
+//! are not counted: the system takes their pages back whenever it needs them.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+/// Smaller pieces are passed over: they are many, and their sum is small beside tensors.
+const SMALLEST_BYTES: usize = 256;
+
+static INSTALLED: AtomicBool = AtomicBool::new(false);
+static HELD: AtomicU64 = AtomicU64::new(0);
+static PEAK: AtomicU64 = AtomicU64::new(0);
+static LIMIT: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// The system's allocator with a counter and, for tests of memory plans, a limit.
+#[derive(Debug)]
+pub struct CountingAllocator;
+
+/// Bytes that count for a piece.
+fn counted(size: usize) -> u64 {
+    if size < SMALLEST_BYTES {
+        0
+    } else {
+        size as u64
+    }
+}
+
+/// Notes a new piece; false if it would go over the limit.
+fn grow(bytes: u64) -> bool {
+    if bytes == 0 {
+        return true;
+    }
+    INSTALLED.store(true, Ordering::Relaxed);
+    let held = HELD.fetch_add(bytes, Ordering::Relaxed) + bytes;
+    if held > LIMIT.load(Ordering::Relaxed) {
+        HELD.fetch_sub(bytes, Ordering::Relaxed);
+        return false;
+    }
+    if held > PEAK.load(Ordering::Relaxed) {
+        PEAK.fetch_max(held, Ordering::Relaxed);
+    }
+    true
+}
+
+fn shrink(bytes: u64) {
+    if bytes > 0 {
+        HELD.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+#[expect(unsafe_code, reason = "an allocator hands out raw memory")]
+// SAFETY: every call goes to the system's allocator unchanged, or fails with null as allocators may.
+unsafe impl GlobalAlloc for CountingAllocator {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !grow(counted(layout.size())) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !grow(counted(layout.size())) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+
+    unsafe fn realloc(&self, ptr: *mut u8, layout: Layout, new_size: usize) -> *mut u8 {
+        if !grow(counted(new_size)) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: the caller's promises are passed on.
+        let moved = unsafe { System.realloc(ptr, layout, new_size) };
+        shrink(counted(if moved.is_null() {
+            new_size
+        } else {
+            layout.size()
+        }));
+        moved
+    }
+
+    unsafe fn dealloc(&self, ptr: *mut u8, layout: Layout) {
+        // SAFETY: the caller's promises are passed on.
+        unsafe { System.dealloc(ptr, layout) };
+        shrink(counted(layout.size()));
+    }
+}
+
+/// Bytes held now; `None` if the program has no [`CountingAllocator`].
+pub fn held_bytes() -> Option<u64> {
+    INSTALLED
+        .load(Ordering::Relaxed)
+        .then(|| HELD.load(Ordering::Relaxed))
+}
+
+/// Refuses memory beyond `bytes`: allocations fail, which ends the program.
+pub fn set_limit(bytes: u64) {
+    LIMIT.store(bytes, Ordering::Relaxed);
+}
+
+/// Measures the most that a piece of work holds on top of what was there before it.
+#[derive(Debug)]
+pub struct PeakMeter {
+    before: u64,
+}
+
+impl PeakMeter {
+    /// Starts measuring; one at a time.
+    pub fn start() -> Self {
+        let before = HELD.load(Ordering::Relaxed);
+        PEAK.store(before, Ordering::Relaxed);
+        Self { before }
+    }
+
+    /// The most bytes held since the start beyond those held then; `None` without a counter.
+    pub fn peak_bytes(&self) -> Option<u64> {
+        let counts = INSTALLED.load(Ordering::Relaxed);
+        counts.then(|| PEAK.load(Ordering::Relaxed).saturating_sub(self.before))
+    }
+}

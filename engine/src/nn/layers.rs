@@ -1,0 +1,182 @@
+//! The layers of a deep network: all in memory, or two at a time.
+
+use std::sync::Arc;
+use std::sync::mpsc::sync_channel;
+
+use crate::{Error, Result};
+
+/// Makes a layer by its index.
+pub type BuildLayer<T> = Arc<dyn Fn(usize) -> Result<T> + Send + Sync>;
+
+/// Layers that are visited in order, again and again.
+pub struct Layers<T>(Source<T>);
+
+enum Source<T> {
+    Resident(Vec<T>),
+    Streamed { count: usize, build: BuildLayer<T> },
+}
+
+impl<T: Send> Layers<T> {
+    /// Layers that stay.
+    pub fn resident(layers: Vec<T>) -> Self {
+        Self(Source::Resident(layers))
+    }
+
+    /// Layers that are made when they are needed: while one is used the next is made by a thread,
+    /// and a used one is dropped. At most two exist at a time.
+    pub fn streamed(count: usize, build: BuildLayer<T>) -> Self {
+        Self(Source::Streamed { count, build })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match &self.0 {
+            Source::Resident(layers) => layers.len(),
+            Source::Streamed { count, .. } => *count,
+        }
+    }
+
+    /// True for none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// True if layers are made when they are needed.
+    pub fn is_streamed(&self) -> bool {
+        matches!(self.0, Source::Streamed { .. })
+    }
+
+    /// Changes every layer: those that stay at once, the others whenever they are made.
+    pub fn change(
+        &mut self,
+        change: impl Fn(usize, &mut T) -> Result<()> + Send + Sync + 'static,
+    ) -> Result<()>
+    where
+        T: 'static,
+    {
+        match &mut self.0 {
+            Source::Resident(layers) => {
+                let mut numbered = layers.iter_mut().enumerate();
+                numbered.try_for_each(|(index, layer)| change(index, layer))
+            }
+            Source::Streamed { build, .. } => {
+                let before = Arc::clone(build);
+                *build = Arc::new(move |index| {
+                    let mut layer = before(index)?;
+                    change(index, &mut layer)?;
+                    Ok(layer)
+                });
+                Ok(())
+            }
+        }
+    }
+
+    /// Calls `visit` with every layer in order.
+    ///
+    /// # Errors
+    /// The first error of `visit`, or of making a layer.
+    pub fn for_each(&self, mut visit: impl FnMut(usize, &T) -> Result<()>) -> Result<()> {
+        let (count, build) = match &self.0 {
+            Source::Resident(layers) => {
+                let mut numbered = layers.iter().enumerate();
+                return numbered.try_for_each(|(index, layer)| visit(index, layer));
+            }
+            Source::Streamed { count, build } => (*count, Arc::clone(build)),
+        };
+        // A meeting place without room: the thread waits with a layer in hand, so that there are
+        // this one and the one in use.
+        let (hand_over, take) = sync_channel::<Result<T>>(0);
+        std::thread::scope(|scope| {
+            let fetch = move || {
+                for index in 0..count {
+                    let layer = build(index);
+                    let failed = layer.is_err();
+                    // Nobody takes it if the visit of an earlier layer failed.
+                    if hand_over.send(layer).is_err() || failed {
+                        return;
+                    }
+                }
+            };
+            std::thread::Builder::new()
+                .name("one4d-fetch".to_owned())
+                .spawn_scoped(scope, fetch)
+                .map_err(|e| Error::io("thread one4d-fetch", e))?;
+            let result = (0..count).try_for_each(|index| {
+                let layer = take.recv().map_err(|_| Error::Panic {
+                    message: format!("the thread that fetches layer {index} ended early"),
+                })??;
+                visit(index, &layer)
+            });
+            drop(take);
+            result
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Counts how many of its kind exist.
+    struct Counted(Arc<AtomicUsize>, usize);
+
+    impl Drop for Counted {
+        fn drop(&mut self) {
+            self.0.fetch_sub(1, Ordering::SeqCst);
+        }
+    }
+
+    fn counted(most: &Arc<AtomicUsize>, fails_at: usize) -> Layers<Counted> {
+        let (alive, most) = (Arc::new(AtomicUsize::new(0)), Arc::clone(most));
+        let build = move |index| {
+            if index == fails_at {
+                return Err(Error::invalid("layer", "cannot be read"));
+            }
+            let now = alive.fetch_add(1, Ordering::SeqCst) + 1;
+            most.fetch_max(now, Ordering::SeqCst);
+            Ok(Counted(Arc::clone(&alive), index))
+        };
+        Layers::streamed(9, Arc::new(build))
+    }
+
+    #[test]
+    fn streamed_layers_come_in_order_and_at_most_two_exist() {
+        let most = Arc::new(AtomicUsize::new(0));
+        let mut layers = counted(&most, usize::MAX);
+        layers
+            .change(|index, layer| {
+                layer.1 += 100 * index;
+                Ok(())
+            })
+            .unwrap();
+        for _ in 0..2 {
+            let mut seen = Vec::new();
+            let visit = |index: usize, layer: &Counted| {
+                seen.push((index, layer.1));
+                Ok(())
+            };
+            layers.for_each(visit).unwrap();
+            assert_eq!(seen, (0..9).map(|i| (i, 101 * i)).collect::<Vec<_>>());
+        }
+        assert_eq!(most.load(Ordering::SeqCst), 2);
+    }
+
+    #[test]
+    fn errors_of_both_sides_end_the_walk() {
+        let most = Arc::new(AtomicUsize::new(0));
+        let mut visited = 0;
+        let broken = counted(&most, 4).for_each(|_, _| {
+            visited += 1;
+            Ok(())
+        });
+        assert!(broken.unwrap_err().to_string().contains("cannot be read"));
+        assert_eq!(visited, 4);
+        let refused = counted(&most, usize::MAX).for_each(|index, _| match index {
+            3 => Err(Error::Cancelled),
+            _ => Ok(()),
+        });
+        assert!(refused.unwrap_err().is_cancelled());
+    }
+}

@@ -1,0 +1,129 @@
+//! A plan in words.
+
+use std::fmt;
+
+use super::machine::bytes_for_people;
+use super::{Plan, StageMemory};
+
+/// Seconds for people: "40 s", "12 min", "3.5 h".
+fn secs_for_people(secs: f64) -> String {
+    match secs {
+        s if s < 9.95 => format!("{s:.1} s"),
+        s if s < 120.0 => format!("{s:.0} s"),
+        s if s < 7200.0 => format!("{:.0} min", s / 60.0),
+        s => format!("{:.1} h", s / 3600.0),
+    }
+}
+
+impl Plan {
+    /// One line: memory and time, for a button or a log.
+    pub fn summary(&self) -> String {
+        let blocks = if self.holding.streamed {
+            "streamed"
+        } else {
+            "resident"
+        };
+        let fit = if self.fits {
+            ""
+        } else {
+            ", more than there is"
+        };
+        format!(
+            "about {} of {}{fit}, about {}; weights {blocks}, {}",
+            bytes_for_people(self.peak_bytes),
+            self.limit_for_people(),
+            secs_for_people(self.time.total_secs),
+            self.holding.form.label(),
+        )
+    }
+
+    fn limit_for_people(&self) -> String {
+        if self.machine.knows_memory() {
+            bytes_for_people(self.limit_bytes)
+        } else {
+            "an unknown amount".to_owned()
+        }
+    }
+
+    /// The stage that needs the most.
+    pub fn widest_stage(&self) -> Option<&StageMemory> {
+        self.stages.iter().max_by_key(|stage| stage.bytes())
+    }
+}
+
+impl fmt::Display for Plan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let run = &self.run;
+        writeln!(
+            f,
+            "{} on {}: {} frames of {} x {}, {} steps, guidance {}",
+            self.model,
+            self.machine.device,
+            run.frames,
+            run.width,
+            run.height,
+            run.steps,
+            if run.guided { "on" } else { "off" },
+        )?;
+        writeln!(f)?;
+        for place in &self.placements {
+            let parameters = match place.parameters as f64 {
+                n if n >= 1e9 => format!("{:.1} G", n / 1e9),
+                n => format!("{:.1} M", n / 1e6),
+            };
+            let held = bytes_for_people(place.held_bytes);
+            let part = &place.part;
+            writeln!(f, "{part:<18}{parameters:>9}  {held:>8}  {}", place.place)?;
+        }
+        if let Some(tokens) = self.holding.hidden_tokens {
+            writeln!(
+                f,
+                "the feed-forward takes {tokens} tokens of a row at a time"
+            )?;
+        }
+        writeln!(f)?;
+        for stage in &self.stages {
+            writeln!(
+                f,
+                "{:<18}{:>19}",
+                stage.stage,
+                bytes_for_people(stage.bytes())
+            )?;
+        }
+        if let Some(stage) = self.widest_stage() {
+            writeln!(f)?;
+            writeln!(f, "widest stage: {}", stage.stage)?;
+            for term in &stage.terms {
+                writeln!(f, "{:>37}  {}", bytes_for_people(term.bytes), term.what)?;
+            }
+        }
+        let fit = if self.fits {
+            "fits in"
+        } else {
+            "does not fit in"
+        };
+        let (peak, limit) = (bytes_for_people(self.peak_bytes), self.limit_for_people());
+        writeln!(f)?;
+        writeln!(f, "peak {peak}, {fit} {limit}")?;
+        let time = &self.time;
+        writeln!(
+            f,
+            "about {} (an estimate): text {}, encode {}, denoise {} ({} a step{}), decode {}",
+            secs_for_people(time.total_secs),
+            secs_for_people(time.text_secs),
+            secs_for_people(time.encode_secs),
+            secs_for_people(time.denoise_secs),
+            secs_for_people(time.step_secs),
+            match time.waiting_secs {
+                secs if secs > 0.05 * time.step_secs => {
+                    format!(", of it {} waiting for weights", secs_for_people(secs))
+                }
+                _ => String::new(),
+            },
+            secs_for_people(time.decode_secs),
+        )?;
+        self.advice
+            .iter()
+            .try_for_each(|line| writeln!(f, "- {line}"))
+    }
+}

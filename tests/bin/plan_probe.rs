@@ -1,0 +1,116 @@
+//! A denoiser held as a plan says, in a process whose memory is counted and may be limited.
+//!
+//! `plan_probe JOB.json` loads it, runs one step, writes the velocities beside the job as
+//! `NAME.f32` and prints the peak as JSON. Over the limit an allocation fails and the process ends.
+
+#![expect(
+    clippy::print_stdout,
+    reason = "the result goes to the test on standard output"
+)]
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use candle_core::{DType, Device, Tensor};
+use one4d_engine::job::JobCtx;
+use one4d_engine::memory::{self, CountingAllocator, PeakMeter};
+use one4d_engine::models::one4d::{DenoiserSpec, One4d};
+use one4d_engine::models::wan::vae::WanVae;
+use one4d_engine::models::{DenoiserInputs, VideoVae as _};
+use one4d_engine::nn::{ParamStore, Weights};
+use one4d_engine::plan::Holding;
+use one4d_tests::probe::{DecodeJob, ProbeJob};
+
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
+
+fn main() -> anyhow::Result<()> {
+    let path = PathBuf::from(std::env::args().nth(1).context("give the job")?);
+    let folder = path.parent().context("the job lies in a folder")?;
+    let text = std::fs::read(&path)?;
+    if let Ok(job) = serde_json::from_slice::<DecodeJob>(&text) {
+        let peak_bytes = decode(&job)?;
+        println!("{}", serde_json::json!({ "peak_bytes": peak_bytes }));
+        return Ok(());
+    }
+    let job: ProbeJob = serde_json::from_slice(&text)?;
+    if let Some(limit) = job.limit_bytes {
+        memory::set_limit(limit);
+    }
+    // The pool's threads and their stacks are no part of a plan.
+    rayon::broadcast(|_| ());
+    let meter = PeakMeter::start();
+    let model = load(&job.spec, folder, job.holding)?;
+    let out = step(&model, &job)?;
+    let peak_bytes = meter.peak_bytes().context("memory is not counted")?;
+    let bytes: Vec<u8> = out.iter().flat_map(|v| v.to_le_bytes()).collect();
+    std::fs::write(folder.join(format!("{}.f32", job.name)), bytes)?;
+    println!("{}", serde_json::json!({ "peak_bytes": peak_bytes }));
+    Ok(())
+}
+
+fn load(spec: &DenoiserSpec, folder: &std::path::Path, holding: Holding) -> anyhow::Result<One4d> {
+    let base = folder.join(&spec.base);
+    let mut base = Weights::open(&base, DType::F32, &Device::Cpu)?.in_form(holding.form);
+    if holding.streamed {
+        base = base.streamed();
+    }
+    let adapters = folder.join(&spec.adapters);
+    let mut model = One4d::load(spec, &base, &adapters, &Device::Cpu)?;
+    model.limit_hidden(holding.hidden_tokens)?;
+    Ok(model)
+}
+
+/// What decoding one clip holds beside the codec's weights.
+fn decode(job: &DecodeJob) -> anyhow::Result<u64> {
+    let store = ParamStore::default();
+    let config = job.config();
+    WanVae::new(
+        &config,
+        &Weights::fresh(&store, 1, DType::F32, &Device::Cpu),
+    )?;
+    // Variables would keep every activation for a backward pass.
+    let tensors = store.vars().into_iter();
+    let tensors = tensors
+        .map(|(name, var)| (name, var.as_detached_tensor()))
+        .collect();
+    let weights = Weights::from_tensors(tensors, "codec", DType::F32, &Device::Cpu);
+    let codec = WanVae::new(&config, &weights)?;
+    let (h, w) = (job.height / 8, job.width / 8);
+    let shape = (1, config.z_dim, (job.frames - 1) / 4 + 1, h, w);
+    let latents = Tensor::ones(shape, DType::F32, &Device::Cpu)?;
+    rayon::broadcast(|_| ());
+    let meter = PeakMeter::start();
+    codec.decode(&latents, &JobCtx::silent())?;
+    meter.peak_bytes().context("memory is not counted")
+}
+
+/// Velocities of both branches with guidance: four rows.
+fn step(model: &One4d, job: &ProbeJob) -> anyhow::Result<Vec<f32>> {
+    let cfg = &job.spec.config;
+    let [t, h, w] = job.grid;
+    let clip = |seed: usize, channels: usize| -> anyhow::Result<Tensor> {
+        let shape = (1, channels, t, h, w);
+        let value = |i: usize| ((i * 37 + seed * 101) % 211) as f32 / 100.0 - 1.05;
+        let values: Vec<f32> = (0..channels * t * h * w).map(value).collect();
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
+    };
+    let text = (0..2 * cfg.text_len * cfg.text_dim).map(|i| ((i * 53) % 97) as f32 / 50.0 - 0.97);
+    let text: Vec<f32> = text.collect();
+    let inputs = DenoiserInputs {
+        text: Tensor::from_vec(text, (2, cfg.text_len, cfg.text_dim), &Device::Cpu)?,
+        mask: clip(3, 4)?,
+        condition: clip(4, cfg.out_dim)?,
+        image: None,
+        xyz: None,
+    };
+    let velocities = model.forward(
+        &clip(1, cfg.out_dim)?,
+        &clip(2, cfg.out_dim)?,
+        &[0.7],
+        &inputs,
+    )?;
+    let mut out = velocities.rgb.flatten_all()?.to_vec1::<f32>()?;
+    out.extend(velocities.xyz.flatten_all()?.to_vec1::<f32>()?);
+    Ok(out)
+}

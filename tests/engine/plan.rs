@@ -1,0 +1,469 @@
+//! Memory plans: what is chosen for which machine, and that a run keeps to it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use candle_core::{DType, Device, Tensor};
+use one4d_engine::Result;
+use one4d_engine::models::wan::{WanConfig, WanDit};
+use one4d_engine::nn::{LinearWeight, ParamStore, WeightForm, Weights};
+use one4d_engine::plan::{
+    self, CodecParts, DitParts, Holding, Machine, ModelParts, Plan, RunShape, TextParts,
+};
+use one4d_tests::probe::{DecodeJob, ProbeJob, probe_adapters, probe_config, write_probe_model};
+use serde_json::Value;
+
+const FULL: RunShape = RunShape {
+    frames: 81,
+    height: 480,
+    width: 832,
+    steps: 50,
+    guided: true,
+    has_image: true,
+};
+const GB: u64 = 1_000_000_000;
+
+fn wan(cfg: &WanConfig) -> ModelParts {
+    ModelParts::of_wan("Wan", cfg, WeightForm::Bf16).unwrap()
+}
+
+fn stage<'a>(plan: &'a Plan, name: &str) -> &'a plan::StageMemory {
+    plan.stages
+        .iter()
+        .find(|stage| stage.stage == name)
+        .unwrap()
+}
+
+#[test]
+fn published_sizes_are_counted() {
+    let parts = wan(&WanConfig::fun_inp_14b());
+    assert_eq!(parts.dit.values(), 16_394_878_784);
+    assert_eq!(parts.dit.linears.len(), 12);
+    // Rank 64 on twelve layers of forty blocks, twice.
+    assert_eq!(40 * parts.dit.adapters.block_values, 718_274_560);
+    assert_eq!(wan(&WanConfig::fun_inp_1_3b()).dit.values(), 1_564_428_608);
+    assert!(
+        (5_600_000_000..5_700_000_000).contains(&parts.text.values),
+        "{}",
+        parts.text.values
+    );
+}
+
+#[test]
+fn each_target_gets_a_plan_that_fits() {
+    let (large, small) = (
+        wan(&WanConfig::fun_inp_14b()),
+        wan(&WanConfig::fun_inp_1_3b()),
+    );
+    let card = |gb| Machine::gpu(gb * GB);
+    for (name, model, machine) in [
+        ("14B on a card of 24 GB", &large, card(24)),
+        ("1.3B on a card of 8 GB", &small, card(8)),
+        (
+            "1.3B in 24 GB of main memory",
+            &small,
+            Machine::cpu(24 * GB, 8),
+        ),
+    ] {
+        let plan = plan::choose(model, &FULL, &machine, None);
+        assert!(plan.fits && plan.advice.is_empty(), "{name}:\n{plan}");
+        // Nothing is rounded beyond what the files hold.
+        assert_eq!(plan.holding.form, WeightForm::Stored, "{name}");
+        let sum = plan.stages.iter().map(plan::StageMemory::bytes).max();
+        assert_eq!(sum, Some(plan.peak_bytes));
+    }
+    let streamed = plan::choose(&large, &FULL, &card(24), None);
+    assert!(
+        streamed.holding.streamed,
+        "33 GB of weights do not stay on a card of 24"
+    );
+    let resident = plan::choose(&large, &FULL, &card(80), None);
+    assert!(resident.fits && !resident.holding.streamed);
+}
+
+#[test]
+fn less_memory_never_chooses_a_larger_plan_and_in_the_end_says_what_to_do() {
+    let model = wan(&WanConfig::fun_inp_1_3b());
+    let mut before = u64::MAX;
+    for gb in [64, 32, 24, 16, 12, 10, 8] {
+        let plan = plan::choose(&model, &FULL, &Machine::cpu(gb * GB, 8), None);
+        assert!(plan.peak_bytes <= before, "{gb} GB");
+        assert_eq!(plan.fits, plan.peak_bytes <= gb * GB);
+        before = plan.peak_bytes;
+    }
+    // Just enough for 33 frames.
+    let short = RunShape { frames: 33, ..FULL };
+    let enough = plan::alternatives(&model.dit, None)
+        .into_iter()
+        .map(|holding| plan::with_holding(&model, &short, &Machine::cpu(0, 8), holding).peak_bytes)
+        .min()
+        .unwrap();
+    let plan = plan::choose(&model, &FULL, &Machine::cpu(enough, 8), None);
+    assert!(!plan.fits);
+    let advice = plan.advice.join("\n");
+    assert!(advice.contains("short of what there is"), "{advice}");
+    assert!(advice.contains("33 frames fit"), "{advice}");
+    assert!(plan::choose(&model, &short, &plan.machine, None).fits);
+}
+
+#[test]
+fn a_form_that_is_asked_for_is_kept_to() {
+    let model = wan(&WanConfig::fun_inp_14b());
+    for form in [WeightForm::Q4K, WeightForm::Q8_0, WeightForm::Bf16] {
+        let plan = plan::choose(&model, &FULL, &Machine::gpu(80 * GB), Some(form));
+        assert_eq!(plan.holding.form, form);
+    }
+    // Four and a half bits a weight of the linear layers.
+    let plan = plan::choose(&model, &FULL, &Machine::gpu(80 * GB), Some(WeightForm::Q4K));
+    let blocks = plan
+        .placements
+        .iter()
+        .find(|p| p.part == "denoiser, blocks")
+        .unwrap();
+    let expected = model.dit.linear_values() as f64 * 40.0 * 4.5 / 8.0;
+    assert!((blocks.held_bytes as f64 / expected - 1.0).abs() < 0.01);
+}
+
+/// A random matrix and a batch of inputs.
+fn matrix(outputs: usize, inputs: usize, rows: usize) -> (Tensor, Tensor) {
+    let weight = Tensor::randn(0f32, 0.05, (outputs, inputs), &Device::Cpu).unwrap();
+    (
+        weight,
+        Tensor::randn(0f32, 1.0, (2, rows, inputs), &Device::Cpu).unwrap(),
+    )
+}
+
+fn relative(a: &[f32], b: &[f32]) -> f64 {
+    let sum = |f: &dyn Fn(f64, f64) -> f64| -> f64 {
+        a.iter()
+            .zip(b)
+            .map(|(a, b)| f(f64::from(*a), f64::from(*b)))
+            .sum()
+    };
+    (sum(&|a, b| (a - b).powi(2)) / sum(&|_, b| b * b)).sqrt()
+}
+
+#[test]
+fn narrow_weights_multiply_within_their_rounding() {
+    let (weight, x) = matrix(300, 512, 40);
+    let values = |t: Tensor| t.flatten_all().unwrap().to_vec1::<f32>().unwrap();
+    let wide = LinearWeight::rounded(&weight, WeightForm::Plain).unwrap();
+    let truth = values(wide.forward(&x, None).unwrap());
+    let bias = Tensor::ones(300, DType::F32, &Device::Cpu).unwrap();
+    for (form, bound, bits) in [
+        (WeightForm::Bf16, 0.004, 16.0),
+        (WeightForm::Q8_0, 0.01, 8.5),
+        (WeightForm::Q4K, 0.1, 4.5),
+    ] {
+        let narrow = LinearWeight::rounded(&weight, form).unwrap();
+        assert_eq!(
+            narrow.held_bytes() as f64 * 8.0,
+            300.0 * 512.0 * bits,
+            "{form:?}"
+        );
+        assert_eq!(Some(narrow.held_bytes()), form.held_bytes([300, 512], 4));
+        let y = values(narrow.forward(&x, None).unwrap());
+        let error = relative(&y, &truth);
+        assert!(error > 0.0 && error < bound, "{form:?}: {error}");
+        let with_bias = values(narrow.forward(&x, Some(&bias)).unwrap());
+        assert!(
+            with_bias
+                .iter()
+                .zip(&y)
+                .all(|(a, b)| (a - b - 1.0).abs() < 1e-4)
+        );
+    }
+    // A width that is no whole number of blocks stays bf16.
+    let (odd, _) = matrix(4, 100, 1);
+    let narrow = LinearWeight::rounded(&odd, WeightForm::Q4K).unwrap();
+    assert_eq!(narrow.held_bytes(), 2 * 400);
+}
+
+#[test]
+fn narrow_weights_still_have_a_gradient_where_they_are_halves_and_refuse_where_not() {
+    let (weight, x) = matrix(32, 256, 3);
+    let x = candle_core::Var::from_tensor(&x).unwrap();
+    let half = LinearWeight::rounded(&weight, WeightForm::Bf16).unwrap();
+    let y = half
+        .forward(x.as_tensor(), None)
+        .unwrap()
+        .sum_all()
+        .unwrap();
+    assert!(y.backward().unwrap().get(&x).is_some());
+    let blocks = LinearWeight::rounded(&weight, WeightForm::Q8_0).unwrap();
+    let y = blocks
+        .forward(x.as_tensor(), None)
+        .unwrap()
+        .sum_all()
+        .unwrap();
+    assert!(
+        y.backward().is_err(),
+        "a missing gradient must not pass silently"
+    );
+}
+
+/// A base network in a file, in pieces of any kind.
+fn tiny_file(folder: &Path) -> (WanConfig, PathBuf) {
+    let cfg = WanConfig {
+        dim: 64,
+        ffn_dim: 256,
+        num_layers: 5,
+        ..WanConfig::tiny()
+    };
+    let store = ParamStore::default();
+    WanDit::from_weights(&cfg, &Weights::fresh(&store, 3, DType::F32, &Device::Cpu)).unwrap();
+    let stirred = store.vars().into_iter().map(|(name, var)| {
+        let noise = Tensor::randn(0f32, 0.1, var.dims(), &Device::Cpu).unwrap();
+        (name, (var.as_detached_tensor() + noise).unwrap())
+    });
+    let tensors: std::collections::HashMap<String, Tensor> = stirred.collect();
+    let path = folder.join("base.safetensors");
+    candle_core::safetensors::save(&tensors, &path).unwrap();
+    (cfg, path)
+}
+
+fn tiny_forward(cfg: &WanConfig, weights: &Weights, hidden: Option<usize>) -> Result<Vec<f32>> {
+    let mut dit = WanDit::from_weights(cfg, weights)?;
+    weights.finish()?;
+    dit.limit_hidden(hidden)?;
+    let ramp = |shape: &[usize]| -> Result<Tensor> {
+        let value = |i: usize| ((i * 29) % 83) as f32 / 40.0 - 1.0;
+        let count = shape.iter().product();
+        Ok(Tensor::from_vec(
+            (0..count).map(value).collect::<Vec<_>>(),
+            shape,
+            &Device::Cpu,
+        )?)
+    };
+    let x = ramp(&[2, cfg.in_dim, 2, 4, 6])?;
+    let text = ramp(&[2, 7, cfg.text_dim])?;
+    Ok(dit
+        .forward(&x, &[500.0], &text, None)?
+        .flatten_all()?
+        .to_vec1()?)
+}
+
+#[test]
+fn streamed_blocks_compute_the_same_bits() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cfg, path) = tiny_file(folder.path());
+    let open = || Weights::open(&path, DType::F32, &Device::Cpu).unwrap();
+    for form in [WeightForm::Plain, WeightForm::Bf16, WeightForm::Q8_0] {
+        let resident = tiny_forward(&cfg, &open().in_form(form), None).unwrap();
+        let streamed = tiny_forward(&cfg, &open().in_form(form).streamed(), None).unwrap();
+        assert_eq!(resident, streamed, "{form:?}");
+    }
+    let whole = tiny_forward(&cfg, &open(), None).unwrap();
+    for tokens in [1, 5, 11, 12, 100] {
+        let pieces = tiny_forward(&cfg, &open().streamed(), Some(tokens)).unwrap();
+        assert!(
+            relative(&pieces, &whole) < 1e-6,
+            "{tokens} tokens at a time"
+        );
+    }
+    let half = tiny_forward(&cfg, &open().in_form(WeightForm::Bf16), None).unwrap();
+    let error = relative(&half, &whole);
+    assert!(error > 0.0 && error < 0.02, "{error}");
+}
+
+#[test]
+fn a_streamed_file_is_checked_whole_before_the_first_step() {
+    let folder = tempfile::tempdir().unwrap();
+    let (cfg, path) = tiny_file(folder.path());
+    let refused = |cfg: WanConfig| {
+        let weights = Weights::open(&path, DType::F32, &Device::Cpu).unwrap();
+        let weights = weights.streamed();
+        WanDit::from_weights(&cfg, &weights).unwrap();
+        weights.finish().unwrap_err().to_string()
+    };
+    let deeper = refused(WanConfig {
+        num_layers: 6,
+        ..cfg.clone()
+    });
+    assert!(deeper.contains("blocks.5.modulation"), "{deeper}");
+    let narrower = refused(WanConfig {
+        ffn_dim: 128,
+        ..cfg.clone()
+    });
+    let misfit = "blocks.0.ffn.0.weight is [256, 64], must be [128, 64]";
+    assert!(narrower.contains(misfit), "{narrower}");
+}
+
+/// A small model on disk and the plans for one step of it.
+struct Probe {
+    folder: tempfile::TempDir,
+    job: ProbeJob,
+    parts: ModelParts,
+    run: RunShape,
+}
+
+impl Probe {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cfg = probe_config();
+        let spec = write_probe_model(folder.path(), &cfg, DType::BF16).unwrap();
+        let base =
+            Weights::open(&folder.path().join(&spec.base), DType::F32, &Device::Cpu).unwrap();
+        let parts = ModelParts {
+            name: "probe".to_owned(),
+            text: TextParts {
+                values: 0,
+                layer_values: 0,
+                len: cfg.text_len,
+                width: cfg.text_dim,
+                hidden: 0,
+                heads: 0,
+                on_demand: false,
+            },
+            image: None,
+            codec: CodecParts {
+                values: 0,
+                latent_channels: cfg.out_dim,
+                base_channels: None,
+            },
+            dit: DitParts::of_file(&cfg, &probe_adapters(&cfg), &base).unwrap(),
+        };
+        let grid = [3, 16, 24];
+        let run = RunShape {
+            frames: 9,
+            height: 8 * grid[1],
+            width: 8 * grid[2],
+            steps: 1,
+            guided: true,
+            has_image: false,
+        };
+        let job = ProbeJob {
+            name: "probe".to_owned(),
+            spec,
+            holding: Holding::default(),
+            grid,
+            limit_bytes: None,
+        };
+        Self {
+            folder,
+            job,
+            parts,
+            run,
+        }
+    }
+
+    fn plan(&self, holding: Holding) -> Plan {
+        let machine = Machine::cpu(GB, rayon::current_num_threads());
+        plan::with_holding(&self.parts, &self.run, &machine, holding)
+    }
+
+    /// Peak and velocities of one step; `None` if the process ran out of memory.
+    fn measure(&self, holding: Holding, limit_bytes: Option<u64>) -> Option<(u64, Vec<f32>)> {
+        let job = ProbeJob {
+            holding,
+            limit_bytes,
+            ..self.job.clone()
+        };
+        let path = self.folder.path().join("job.json");
+        std::fs::write(&path, serde_json::to_vec(&job).unwrap()).unwrap();
+        let output = Command::new(env!("CARGO_BIN_EXE_plan_probe"))
+            .arg(&path)
+            .output()
+            .unwrap();
+        if !output.status.success() {
+            let message = String::from_utf8_lossy(&output.stderr);
+            assert!(message.contains("memory allocation"), "{message}");
+            return None;
+        }
+        let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let bytes = std::fs::read(self.folder.path().join("probe.f32")).unwrap();
+        let (values, _) = bytes.as_chunks::<4>();
+        let values = values.iter().map(|&v| f32::from_le_bytes(v)).collect();
+        Some((report["peak_bytes"].as_u64().unwrap(), values))
+    }
+}
+
+fn holding(form: WeightForm, streamed: bool, hidden_tokens: Option<usize>) -> Holding {
+    Holding {
+        form,
+        streamed,
+        hidden_tokens,
+    }
+}
+
+#[test]
+fn a_run_keeps_to_its_plan() {
+    let probe = Probe::new();
+    let resident = holding(WeightForm::Plain, false, None);
+    let (_, truth) = probe.measure(resident, None).unwrap();
+    for (case, bound) in [
+        (resident, 0.0),
+        (holding(WeightForm::Plain, true, None), 0.0),
+        (holding(WeightForm::Stored, false, None), 0.03),
+        (holding(WeightForm::Q8_0, false, Some(60)), 0.05),
+        (holding(WeightForm::Q4K, false, None), 0.4),
+    ] {
+        let plan = probe.plan(case);
+        let expected = stage(&plan, "denoise").bytes();
+        let (peak, values) = probe.measure(case, None).unwrap();
+        let miss = peak as f64 / expected as f64 - 1.0;
+        let error = relative(&values, &truth);
+        let line = format!(
+            "{case:?}: planned {expected}, held {peak} ({:+.1} %), error {error:.4}",
+            100.0 * miss
+        );
+        println!("{line}");
+        assert!(miss.abs() < 0.05, "{line}\n{plan}");
+        assert!(error <= bound, "{line}");
+    }
+}
+
+#[test]
+fn under_a_limit_below_its_weights_a_model_runs_by_streaming() {
+    let probe = Probe::new();
+    let resident = holding(WeightForm::Stored, false, Some(60));
+    let streamed = holding(WeightForm::Stored, true, Some(60));
+    let limit = stage(&probe.plan(streamed), "denoise").bytes() * 21 / 20;
+    let weights = probe.parts.dit.stored.total_bytes;
+    assert!(
+        limit < weights,
+        "{limit} is no limit for {weights} bytes of weights"
+    );
+    assert!(probe.measure(resident, Some(limit)).is_none());
+    let (_, values) = probe.measure(streamed, Some(limit)).unwrap();
+    let (_, truth) = probe.measure(resident, None).unwrap();
+    assert_eq!(values, truth);
+}
+
+#[test]
+fn the_codec_keeps_to_its_estimate() {
+    let folder = tempfile::tempdir().unwrap();
+    let job = DecodeJob {
+        base_channels: 16,
+        frames: 9,
+        height: 192,
+        width: 256,
+    };
+    let path = folder.path().join("job.json");
+    std::fs::write(&path, serde_json::to_vec(&job).unwrap()).unwrap();
+    let probe = Command::new(env!("CARGO_BIN_EXE_plan_probe"))
+        .arg(&path)
+        .output()
+        .unwrap();
+    assert!(
+        probe.status.success(),
+        "{}",
+        String::from_utf8_lossy(&probe.stderr)
+    );
+    let report: Value = serde_json::from_slice(&probe.stdout).unwrap();
+    let peak = report["peak_bytes"].as_u64().unwrap();
+    let codec = CodecParts::wan(&job.config()).unwrap();
+    let run = RunShape {
+        frames: job.frames,
+        height: job.height,
+        width: job.width,
+        ..FULL
+    };
+    let expected = plan::decode_bytes(&codec, &run, 4);
+    let miss = peak as f64 / expected as f64 - 1.0;
+    println!(
+        "codec: planned {expected}, held {peak} ({:+.1} %)",
+        100.0 * miss
+    );
+    assert!(miss.abs() < 0.05, "planned {expected}, held {peak}");
+}

@@ -1,0 +1,129 @@
+//! What a test tells the process that measures a memory plan, and the model it runs on.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use one4d_engine::Result;
+use one4d_engine::models::one4d::{
+    AdapterConfig, AdapterMeta, ConditioningKind, Coupling, DenoiserSpec, One4d, Prediction,
+    save_adapters,
+};
+use one4d_engine::models::wan::vae::WanVaeConfig;
+use one4d_engine::models::wan::{WanConfig, WanDit};
+use one4d_engine::nn::{ShapeStore, Weights};
+use one4d_engine::plan::Holding;
+use serde::{Deserialize, Serialize};
+
+/// One run of `plan_probe`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProbeJob {
+    /// Stem of the result's file.
+    pub name: String,
+    /// The denoiser; its files lie beside the job.
+    pub spec: DenoiserSpec,
+    /// How it is held.
+    pub holding: Holding,
+    /// Latents along t, h, w.
+    pub grid: [usize; 3],
+    /// Most bytes that the process may hold.
+    pub limit_bytes: Option<u64>,
+}
+
+/// One clip decoded by a codec of random weights.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DecodeJob {
+    /// Channels at full resolution.
+    pub base_channels: usize,
+    /// Frames, `4k + 1`.
+    pub frames: usize,
+    /// Height in pixels.
+    pub height: usize,
+    /// Width in pixels.
+    pub width: usize,
+}
+
+impl DecodeJob {
+    /// Shape of the codec.
+    pub fn config(&self) -> WanVaeConfig {
+        WanVaeConfig {
+            base_dim: self.base_channels,
+            ..WanVaeConfig::wan21()
+        }
+    }
+}
+
+/// Shape of a denoiser that is small but whose weights weigh: 12 blocks, 50 million parameters.
+pub fn probe_config() -> WanConfig {
+    WanConfig {
+        dim: 512,
+        ffn_dim: 2048,
+        num_heads: 8,
+        num_layers: 12,
+        in_dim: 36,
+        out_dim: 16,
+        freq_dim: 64,
+        text_dim: 64,
+        text_len: 32,
+        image_dim: None,
+        ..WanConfig::tiny()
+    }
+}
+
+/// Adapters of such a denoiser.
+pub fn probe_adapters(cfg: &WanConfig) -> AdapterConfig {
+    AdapterConfig::new(Coupling::Decoupled, 8, cfg.num_layers)
+}
+
+/// Writes base (in `dtype`) and adapters (f32) of random values into a folder.
+///
+/// # Errors
+/// Those of writing.
+pub fn write_probe_model(folder: &Path, cfg: &WanConfig, dtype: DType) -> Result<DenoiserSpec> {
+    let adapters = probe_adapters(cfg);
+    let dry = |shapes: &ShapeStore| Weights::dry(shapes, DType::F32, &Device::Cpu);
+    let (base, on_top) = (ShapeStore::default(), ShapeStore::default());
+    WanDit::from_weights(cfg, &dry(&base))?;
+    One4d::from_weights(cfg, &adapters, &dry(&ShapeStore::default()), &dry(&on_top))?;
+    let base = tensors(&base, dtype, 1)?;
+    candle_core::safetensors::save(&base, folder.join("base.safetensors"))?;
+    let meta = AdapterMeta {
+        adapters,
+        ..AdapterMeta::default()
+    };
+    let on_top = tensors(&on_top, DType::F32, 2)?.into_iter().collect();
+    save_adapters(&folder.join("adapters.safetensors"), &on_top, &meta)?;
+    Ok(DenoiserSpec {
+        config: cfg.clone(),
+        base: "base.safetensors".to_owned(),
+        adapters: "adapters.safetensors".to_owned(),
+        coupling: Coupling::Decoupled,
+        prediction: Prediction::default(),
+        conditioning: ConditioningKind::default(),
+        adapter_scale: None,
+    })
+}
+
+/// Values that let signals through layers without growing: uniform, scaled by the fan-in.
+fn tensors(shapes: &ShapeStore, dtype: DType, seed: u32) -> Result<HashMap<String, Tensor>> {
+    let mut state = seed;
+    let mut tensors = HashMap::new();
+    for (name, shape) in shapes.shapes() {
+        let fan_in: usize = shape.iter().skip(1).product();
+        let is_norm = name.contains("norm") && name.ends_with("weight");
+        let (centre, spread) = match (is_norm, shape.len()) {
+            (true, _) => (1.0, 0.1),
+            (false, 1) => (0.0, 0.02),
+            (false, _) => (0.0, (1.5 / fan_in as f32).sqrt()),
+        };
+        let values: Vec<f32> = (0..shape.iter().product())
+            .map(|_| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                centre + spread * ((state >> 8) as f32 / 8_388_608.0 - 1.0)
+            })
+            .collect();
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu)?.to_dtype(dtype)?;
+        tensors.insert(name, tensor);
+    }
+    Ok(tensors)
+}
