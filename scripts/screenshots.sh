@@ -54,7 +54,6 @@ shot depth dark 4 "key space;key Home;key 2;sleep 2" "$sample"
 shot measure dark 4 "key space;key Home;key m;sleep 1;mousemove 640 300;sleep 1;click 1;sleep 1;mousemove 780 450;sleep 1;click 1;sleep 1;mousemove 1140 262;click 1;sleep 2;key 2;sleep 1" "$sample"
 shot compare dark 5 "key space;key Home;sleep 1" "$sample" "$sample"
 shot generated dark 4 "key ctrl+Return;sleep 9;key space" assets/samples/room.png
-shot models dark 4 "key space;key ctrl+m;sleep 2" "$sample"
 shot export dark 4 "key space;key ctrl+e;sleep 1.5" "$sample"
 mkdir -p /tmp/clips && echo notes > /tmp/clips/notes.txt
 shot error dark 4 "" assets/samples/snow.png /tmp/clips/notes.txt
