@@ -10,7 +10,7 @@ use one4d_engine::models::one4d::{AdapterConfig, Coupling, One4d};
 use one4d_engine::models::wan::keys::DIFFUSERS;
 use one4d_engine::models::wan::{LoraPlacement, LoraStack, WanConfig, WanDit};
 use one4d_engine::models::{Denoiser as _, DenoiserInputs};
-use one4d_engine::nn::{ParamStore, Weights};
+use one4d_engine::nn::{ParamStore, WeightForm, Weights};
 use tempfile::TempDir;
 
 const CPU: &Device = &Device::Cpu;
@@ -325,6 +325,38 @@ fn merged_and_beside_agree_on_top_of_both_branches_adapters() -> Result<()> {
             effect > 1e-3,
             "branch {branch} does not see the LoRA: {effect}"
         );
+    }
+    Ok(())
+}
+
+#[test]
+fn streamed_and_narrow_bases_take_the_files_beside_their_layers() -> Result<()> {
+    let (base, folder) = (base()?, TempDir::new().unwrap());
+    let path = save(&folder, "base.safetensors", base.clone());
+    let [first, second] = two_files(&base, &folder)?;
+    let files = [(&first, 0.7), (&second, -0.4)];
+    let question = Question::new()?;
+    let truth = question.ask(&merged(&files, &base)?)?;
+    let change = relative(&question.ask(&weights(&base))?, &truth)?;
+    for (form, streamed, bound) in [
+        (WeightForm::Plain, true, 1e-4),
+        (WeightForm::Bf16, false, 0.03),
+        (WeightForm::Bf16, true, 0.03),
+    ] {
+        let place = Weights::from_files(&[&path], DType::F32, CPU)?;
+        let stack = stack(&files, &place)?;
+        let mut place = stack.applied(&place, LoraPlacement::Beside).in_form(form);
+        if streamed {
+            place = place.streamed();
+        }
+        let mut dit = WanDit::from_weights(&config(), &place)?;
+        place.finish()?;
+        dit.put_beside(&stack)?;
+        let (x, text) = (&question.x, &question.text);
+        let out = dit.forward(x, &[700.0], text, Some(&question.image))?;
+        let error = relative(&out, &truth)?;
+        assert!(change > 10.0 * bound, "the files change {change}");
+        assert!(error < bound, "{form:?}, streamed {streamed}: {error}");
     }
     Ok(())
 }

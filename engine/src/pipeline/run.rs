@@ -48,14 +48,18 @@ impl Default for Stopwatch {
 }
 
 impl Stopwatch {
-    /// Ends the running stage and starts the next.
+    /// Ends the running stage and starts the next. A stage that comes again, as in every window of a
+    /// long clip, adds to its time.
     pub fn lap(&mut self, stage: Stage) {
         let secs = self.started.elapsed().as_secs_f64();
-        self.stages.push(StageTime { stage, secs });
+        match self.stages.iter_mut().find(|known| known.stage == stage) {
+            Some(known) => known.secs += secs,
+            None => self.stages.push(StageTime { stage, secs }),
+        }
         self.started = Instant::now();
     }
 
-    /// Stages that are over, in order.
+    /// Stages that are over, each once, in the order of their first end.
     pub fn stages(&self) -> &[StageTime] {
         &self.stages
     }
