@@ -18,6 +18,7 @@ use one4d_engine::models::VideoVae as _;
 use one4d_engine::models::wan::vae::{WanVae, WanVaeConfig};
 use one4d_engine::models::wan::{WanConfig, WanDit};
 use one4d_engine::nn::{self, ParamStore, Weights};
+use one4d_tests::draw;
 
 /// Times each side runs a case after its first run; the best counts.
 const RUNS: usize = 5;
@@ -73,9 +74,7 @@ impl Drop for Peer {
 }
 
 fn random(dims: &[usize], dtype: DType) -> Tensor {
-    Tensor::randn(0.0_f32, 1.0, dims, &Device::Cpu)
-        .and_then(|t| t.to_dtype(dtype))
-        .expect("memory")
+    draw::normal(1.0, dims).to_dtype(dtype).expect("memory")
 }
 
 /// Random weights as a file would give them: not variables, in `dtype`.

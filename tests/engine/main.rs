@@ -23,6 +23,7 @@ mod ops;
 mod ops_bf16;
 mod parity;
 mod pipeline;
+mod pipeline_bundles;
 mod plan;
 mod postopt;
 mod postopt_join;

@@ -10,6 +10,7 @@ use one4d_engine::nn::{LinearWeight, ParamStore, WeightForm, Weights};
 use one4d_engine::plan::{
     self, CodecParts, DitParts, Holding, Machine, ModelParts, Plan, RunShape, TextParts,
 };
+use one4d_tests::draw;
 use one4d_tests::probe::{DecodeJob, ProbeJob, probe_adapters, probe_config, write_probe_model};
 use serde_json::Value;
 
@@ -126,11 +127,8 @@ fn a_form_that_is_asked_for_is_kept_to() {
 
 /// A random matrix and a batch of inputs.
 fn matrix(outputs: usize, inputs: usize, rows: usize) -> (Tensor, Tensor) {
-    let weight = Tensor::randn(0f32, 0.05, (outputs, inputs), &Device::Cpu).unwrap();
-    (
-        weight,
-        Tensor::randn(0f32, 1.0, (2, rows, inputs), &Device::Cpu).unwrap(),
-    )
+    let weight = draw::normal(0.05, &[outputs, inputs]);
+    (weight, draw::normal(1.0, &[2, rows, inputs]))
 }
 
 fn relative(a: &[f32], b: &[f32]) -> f64 {
@@ -213,7 +211,7 @@ fn tiny_file(folder: &Path) -> (WanConfig, PathBuf) {
     let store = ParamStore::default();
     WanDit::from_weights(&cfg, &Weights::fresh(&store, 3, DType::F32, &Device::Cpu)).unwrap();
     let stirred = store.vars().into_iter().map(|(name, var)| {
-        let noise = Tensor::randn(0f32, 0.1, var.dims(), &Device::Cpu).unwrap();
+        let noise = draw::normal(0.1, var.dims());
         (name, (var.as_detached_tensor() + noise).unwrap())
     });
     let tensors: std::collections::HashMap<String, Tensor> = stirred.collect();

@@ -20,6 +20,7 @@ use one4d_engine::training::{
     CodecConfig, CurriculumStep, DataConfig, DataPart, ModelConfig, StageConfig, TrainConfig,
     averages, run, write_bundle,
 };
+use one4d_tests::draw;
 
 fn stage(steps: u64) -> StageConfig {
     StageConfig {
@@ -246,7 +247,7 @@ fn the_bundle_loads_and_its_velocities_are_finite() {
         Weights::from_files(&[bundle.join("base.safetensors")], DType::F32, &device).unwrap();
     let adapters = bundle.join("adapters.safetensors");
     let model = One4d::load(&manifest.denoiser, &base, &adapters, &device).unwrap();
-    let noise = Tensor::randn(0.0_f32, 1.0, (1, 8, 2, 2, 4), &device).unwrap();
+    let noise = draw::normal(1.0, &[1, 8, 2, 2, 4]);
     let inputs = DenoiserInputs {
         text: text.encode("A room with white walls").unwrap(),
         mask: Tensor::zeros((1, 4, 2, 2, 4), DType::F32, &device).unwrap(),

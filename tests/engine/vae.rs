@@ -6,6 +6,7 @@ use one4d_engine::job::{CancelToken, JobCtx, JobSink, Progress};
 use one4d_engine::models::VideoVae;
 use one4d_engine::models::wan::vae::{Tiling, WanVae, WanVaeConfig};
 use one4d_engine::nn::{ParamStore, ShapeStore, Weights};
+use one4d_tests::draw;
 
 /// A codec with biases that keep its channel norms away from the direction-less zero.
 fn tiny() -> Result<(WanVae, ParamStore)> {
@@ -131,7 +132,7 @@ fn one_tile_is_the_whole_and_many_are_near_it() -> Result<()> {
 #[test]
 fn a_small_budget_cuts_the_picture_and_a_large_one_does_not() -> Result<()> {
     let ctx = JobCtx::silent();
-    let latents = Tensor::randn(0f32, 1.0, (1, 4, 2, 20, 24), &Device::Cpu)?;
+    let latents = draw::normal(1.0, &[1, 4, 2, 20, 24]);
     let with = |budget| -> Result<Tensor> { tiny()?.0.with_budget(budget).decode(&latents, &ctx) };
     let whole = with(None)?;
     assert_eq!(max_difference(&with(Some(1 << 40))?, &whole)?, 0.0);
@@ -154,7 +155,7 @@ fn the_full_codec_has_the_published_tensors() -> Result<()> {
 #[test]
 fn normalisation_goes_there_and_back() -> Result<()> {
     let (vae, _) = tiny()?;
-    let raw = Tensor::randn(0f32, 1.0, (1, 4, 2, 3, 3), &Device::Cpu)?;
+    let raw = draw::normal(1.0, &[1, 4, 2, 3, 3]);
     let normal = vae.stats().normalise(&raw)?;
     let config = vae.config();
     let first = raw.flatten_all()?.to_vec1::<f32>()?[0];

@@ -9,6 +9,7 @@ use one4d_engine::models::umt5::{HUGGING_FACE, Umt5Config, Umt5Encoder};
 use one4d_engine::models::wan::{WanConfig, WanDit, keys};
 use one4d_engine::nn::{ParamStore, RopeTable, ShapeStore, Weights, apply_rope};
 use one4d_engine::{Error, Result};
+use one4d_tests::draw;
 
 const CPU: &Device = &Device::Cpu;
 
@@ -17,7 +18,7 @@ fn fresh(store: &ParamStore) -> Weights {
 }
 
 fn randn(shape: &[usize]) -> Result<Tensor> {
-    Ok(Tensor::randn(0f32, 1.0, shape, CPU)?)
+    Ok(draw::normal(1.0, shape))
 }
 
 fn max_difference(a: &Tensor, b: &Tensor) -> Result<f32> {

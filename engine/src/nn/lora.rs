@@ -180,10 +180,15 @@ mod tests {
     use candle_core::{DType, Device, Var};
 
     use super::*;
-    use crate::nn::ParamStore;
+    use crate::nn::{Init, ParamStore};
 
     fn values(x: &Tensor) -> Result<Vec<f32>> {
         Ok(x.flatten_all()?.to_vec1::<f32>()?)
+    }
+
+    fn random(shape: &[usize], seed: u64) -> Result<Tensor> {
+        let values = Init::Normal(1.0).values(shape, shape.iter().product(), seed);
+        Ok(Tensor::from_vec(values, shape, &Device::Cpu)?)
     }
 
     #[test]
@@ -193,13 +198,13 @@ mod tests {
         let base = Linear::new(6, 5, &weights)?;
         let mut layer = LoraLinear::from(base.clone());
         layer.attach(&["rgb", "xyz"], 2, 0.5, &weights)?;
-        let x = Tensor::randn(0f32, 1.0, (4, 3, 6), &Device::Cpu)?;
+        let x = random(&[4, 3, 6], 1)?;
         let plain = base.forward(&x)?;
         assert_eq!(values(&layer.forward(&x)?)?, values(&plain)?);
 
         let vars = store.vars();
         let (a, b): (&Var, &Var) = (&vars["lora_A.xyz.weight"], &vars["lora_B.xyz.weight"]);
-        b.set(&Tensor::randn(0f32, 1.0, (5, 2), &Device::Cpu)?)?;
+        b.set(&random(&[5, 2], 2)?)?;
         let change = (layer.forward(&x)? - &plain)?;
         assert!(values(&change.narrow(0, 0, 2)?)?.iter().all(|v| *v == 0.0));
         let product = (b.as_tensor().matmul(a.as_tensor())? * 0.5)?; // [O, I]
@@ -211,23 +216,22 @@ mod tests {
 
     #[test]
     fn the_fused_form_and_its_gradients_equal_the_composed() -> Result<()> {
-        let random = |shape: &[usize]| Tensor::randn(0f32, 1.0, shape, &Device::Cpu);
         let store = ParamStore::default();
         let weights = Weights::fresh(&store, 1, DType::F32, &Device::Cpu);
         let mut layer = LoraLinear::from(Linear {
-            weight: random(&[5, 6])?,
-            bias: Some(random(&[5])?),
+            weight: random(&[5, 6], 1)?,
+            bias: Some(random(&[5], 2)?),
         });
         layer.attach(&["rgb", "xyz"], 3, 0.7, &weights)?;
-        let x = Var::from_tensor(&random(&[4, 7, 6])?)?;
+        let x = Var::from_tensor(&random(&[4, 7, 6], 3)?)?;
         let mut arguments = vec![x.clone()];
-        for branch in ["rgb", "xyz"] {
+        for (seed, branch) in [(4, "rgb"), (5, "xyz")] {
             let (a, b) = (
                 format!("lora_A.{branch}.weight"),
                 format!("lora_B.{branch}.weight"),
             );
             let b = store.vars()[&b].clone();
-            b.set(&random(&[5, 3])?)?;
+            b.set(&random(&[5, 3], seed)?)?;
             arguments.extend([store.vars()[&a].clone(), b]);
         }
         let stacked = |i: usize| Tensor::stack(&[arguments[i].as_tensor(), &arguments[i + 2]], 0);
@@ -242,7 +246,7 @@ mod tests {
             Ok((a - b)?.abs()?.max_all()?.to_scalar::<f32>()? < 1e-4)
         };
         assert!(close(&fused, &composed)?);
-        let towards = random(&[4, 7, 5])?;
+        let towards = random(&[4, 7, 5], 6)?;
         let of_fused = (fused * &towards)?.sum_all()?.backward()?;
         let of_composed = (composed * &towards)?.sum_all()?.backward()?;
         for (index, var) in arguments.iter().enumerate() {

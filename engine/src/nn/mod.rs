@@ -25,6 +25,7 @@ mod norm;
 mod patchify;
 mod rope;
 mod stored;
+mod stores;
 mod time_embed;
 mod weights;
 
@@ -39,5 +40,6 @@ pub use norm::{add, gated_add, layer_norm, modulated_layer_norm, rms_norm};
 pub use patchify::{patch_grid, patchify, unpatchify};
 pub use rope::{RopeTable, apply_rope};
 pub use stored::{LinearWeight, StoredMatrix, WeightForm};
+pub use stores::{Init, ParamStore, ShapeStore};
 pub use time_embed::sinusoid;
-pub use weights::{Init, ParamStore, ShapeStore, TensorPatch, Weights};
+pub use weights::{TensorPatch, Weights};

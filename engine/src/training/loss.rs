@@ -85,6 +85,7 @@ mod tests {
     use candle_core::{D, Device};
 
     use super::*;
+    use crate::sampler::draw_noise;
 
     fn largest(x: &Tensor) -> Result<f32> {
         Ok(x.abs()?.flatten_all()?.max(D::Minus1)?.to_scalar::<f32>()?)
@@ -92,8 +93,8 @@ mod tests {
 
     #[test]
     fn the_exact_output_gives_the_clean_latents_back() -> Result<()> {
-        let draw = || Tensor::randn(0.0_f32, 1.0, (2, 3, 2, 2, 2), &Device::Cpu);
-        let (clean, noise) = (draw()?, draw()?);
+        let drawn = draw_noise(1, [2, 3, 2, 2, 2], &Device::Cpu)?;
+        let (clean, noise) = (drawn.rgb, drawn.xyz);
         let x = noisy(&clean, &noise, &[0.7, 0.7])?;
         for prediction in [Prediction::Velocity, Prediction::Clean] {
             let output = target(&clean, &noise, prediction)?;
