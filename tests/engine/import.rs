@@ -10,6 +10,7 @@ use one4d_engine::import::{DISPARITY_OFFSET, ImportRequest, Imported, import, is
 use one4d_engine::job::JobCtx;
 use one4d_engine::media::{Clip, ClipRequest, Sampling, load_video};
 use one4d_engine::scene::{ScaleTag, Scene4d, SolverFlag, validity};
+use one4d_tests::damage::{COPIES, damaged};
 use one4d_tests::foreign::{self, Files, SIZE, Truth};
 use one4d_tests::foreign_colmap;
 use one4d_tests::foreign_pickle::pointmap_pickle;
@@ -442,24 +443,9 @@ fn damage(layouts: &[(&'static str, Files)]) {
     for (tool, files) in layouts {
         let folder = written(files);
         let mut rng = ChaCha8Rng::seed_from_u64(11);
-        for case in 0..264 {
+        for case in 0..COPIES {
             let (name, bytes) = &files[rng.random_range(0..files.len())];
-            let damaged = if case < 200 {
-                let mut damaged = bytes.clone();
-                for _ in 0..rng.random_range(1..8) {
-                    // Headers are at the front; most of the damage goes there.
-                    let reach = if rng.random::<f64>() < 0.7 {
-                        256
-                    } else {
-                        damaged.len()
-                    };
-                    let at = rng.random_range(0..reach.min(damaged.len()));
-                    damaged[at] = rng.random();
-                }
-                damaged
-            } else {
-                bytes[..bytes.len() * (case - 200) / 64].to_vec()
-            };
+            let damaged = damaged(bytes, case, 256, &mut rng);
             let path = folder.path().join(name);
             std::fs::write(&path, damaged).unwrap();
             survives(tool, folder.path(), &format!("case {case}, {name}"));

@@ -17,9 +17,10 @@ use one4d_engine::models::{Denoiser as _, DenoiserInputs, TextEncoder as _};
 use one4d_engine::nn::Weights;
 use one4d_engine::pipeline::BundleManifest;
 use one4d_engine::training::{
-    CodecConfig, CurriculumStep, DataConfig, DataPart, ModelConfig, StageConfig, TrainConfig,
-    averages, run, write_bundle,
+    CurriculumStep, DataConfig, DataPart, ModelConfig, StageConfig, TrainConfig, averages, run,
+    write_bundle,
 };
+use one4d_tests::bundle::{tiny_codec, tiny_model};
 use one4d_tests::draw;
 
 fn stage(steps: u64) -> StageConfig {
@@ -48,26 +49,11 @@ fn tiny() -> TrainConfig {
             validation_clips: 3,
             first_seed: 1,
         },
-        codec: CodecConfig {
-            channels: 8,
-            floor: 0.05,
-            clips: 8,
-        },
+        codec: tiny_codec(8),
         model: ModelConfig {
-            dim: 24,
-            ffn_dim: 32,
-            num_heads: 2,
-            num_layers: 2,
-            freq_dim: 16,
-            text_dim: 16,
-            text_ffn_dim: 16,
-            text_heads: 2,
-            text_layers: 1,
-            text_len: 64,
-            rank: 4,
             xyz_input: XyzInput::OwnHead,
             prediction: Prediction::Clean,
-            ..ModelConfig::default()
+            ..tiny_model()
         },
         base: stage(3),
         dlc: StageConfig {

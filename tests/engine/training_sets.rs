@@ -12,6 +12,8 @@ use one4d_engine::datasets::training_sets::{
 use one4d_engine::job::JobCtx;
 use one4d_engine::scene::validity;
 use one4d_engine::training::{DataPart, TrainConfig};
+use one4d_tests::bundle::{tiny_codec, tiny_model};
+use one4d_tests::damage::{COPIES, damaged};
 use one4d_tests::training_files::{
     FRAMES, Files, Mistake, Room, bedlam, dynamic_replica, omni_world, point_odyssey, spatial_vid,
     tartan_air, write_to,
@@ -316,9 +318,7 @@ fn a_configuration_names_worlds_and_data_sets() {
 #[test]
 fn the_trainer_takes_clips_from_disk() {
     use one4d_engine::datasets::synthetic::WorldWidth;
-    use one4d_engine::training::{
-        CodecConfig, DataConfig, FilesPart, ModelConfig, StageConfig, run,
-    };
+    use one4d_engine::training::{DataConfig, FilesPart, StageConfig, run};
     let data = written(TrainingSet::TartanAir, Mistake::None, 2);
     let folder = tempfile::tempdir().unwrap();
     let stage = StageConfig {
@@ -347,25 +347,8 @@ fn the_trainer_takes_clips_from_disk() {
             validation_clips: 2,
             first_seed: 1,
         },
-        codec: CodecConfig {
-            channels: 8,
-            floor: 0.05,
-            clips: 6,
-        },
-        model: ModelConfig {
-            dim: 24,
-            ffn_dim: 32,
-            num_heads: 2,
-            num_layers: 2,
-            freq_dim: 16,
-            text_dim: 16,
-            text_ffn_dim: 16,
-            text_heads: 2,
-            text_layers: 1,
-            text_len: 64,
-            rank: 4,
-            ..ModelConfig::default()
-        },
+        codec: tiny_codec(6),
+        model: tiny_model(),
         base: stage.clone(),
         dlc: stage,
         ..TrainConfig::default()
@@ -382,26 +365,12 @@ fn mutated_and_truncated_files_are_rows_and_never_panics() {
         let files = files(set, Mistake::None, 1);
         write_to(folder.path(), &files).unwrap();
         let mut rng = ChaCha8Rng::seed_from_u64(5);
-        for case in 0..264 {
+        for case in 0..COPIES {
             let (name, bytes) = &files[rng.random_range(0..files.len())];
             if bytes.is_empty() {
                 continue;
             }
-            let damaged = if case < 200 {
-                let mut damaged = bytes.clone();
-                for _ in 0..rng.random_range(1..8) {
-                    let reach = if rng.random::<f64>() < 0.7 {
-                        256
-                    } else {
-                        damaged.len()
-                    };
-                    let at = rng.random_range(0..reach.min(damaged.len()));
-                    damaged[at] = rng.random();
-                }
-                damaged
-            } else {
-                bytes[..bytes.len() * (case - 200) / 64].to_vec()
-            };
+            let damaged = damaged(bytes, case, 256, &mut rng);
             let path = folder.path().join(name);
             std::fs::write(&path, damaged).unwrap();
             let request = CheckRequest {

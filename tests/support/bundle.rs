@@ -12,6 +12,33 @@ use one4d_engine::training::{
 /// Frames, height and width of the tiny model.
 pub const SIZE: [usize; 3] = [9, 32, 48];
 
+/// Widths of a network of a few thousand parameters.
+pub fn tiny_model() -> ModelConfig {
+    ModelConfig {
+        dim: 24,
+        ffn_dim: 32,
+        num_heads: 2,
+        num_layers: 2,
+        freq_dim: 16,
+        text_dim: 16,
+        text_ffn_dim: 16,
+        text_heads: 2,
+        text_layers: 1,
+        text_len: 64,
+        rank: 4,
+        ..ModelConfig::default()
+    }
+}
+
+/// A codec of eight channels, fitted to `clips` clips.
+pub fn tiny_codec(clips: usize) -> CodecConfig {
+    CodecConfig {
+        channels: 8,
+        floor: 0.05,
+        clips,
+    }
+}
+
 /// Trains a model of a few thousand parameters for two steps and returns its folder below `folder`.
 ///
 /// # Panics
@@ -36,25 +63,8 @@ pub fn tiny_bundle(folder: &Path) -> PathBuf {
             validation_clips: 2,
             first_seed: 1,
         },
-        codec: CodecConfig {
-            channels: 8,
-            floor: 0.05,
-            clips: 4,
-        },
-        model: ModelConfig {
-            dim: 24,
-            ffn_dim: 32,
-            num_heads: 2,
-            num_layers: 2,
-            freq_dim: 16,
-            text_dim: 16,
-            text_ffn_dim: 16,
-            text_heads: 2,
-            text_layers: 1,
-            text_len: 64,
-            rank: 4,
-            ..ModelConfig::default()
-        },
+        codec: tiny_codec(4),
+        model: tiny_model(),
         base: stage.clone(),
         dlc: stage,
         ..TrainConfig::default()

@@ -3,6 +3,7 @@
 pub mod analytic_clip;
 pub mod benchmark_files;
 pub mod bundle;
+pub mod damage;
 pub mod draw;
 pub mod foreign;
 pub mod foreign_colmap;

@@ -11,6 +11,7 @@ use one4d_engine::metrics::{DepthPreset, PoseAlignment};
 use one4d_tests::benchmark_files::{
     SIZE, cam, camera, depth, dpt, matrix_line, path_text, png16, write, write_predictions,
 };
+use one4d_tests::damage::{COPIES, damaged};
 use rand::{RngExt as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -132,24 +133,10 @@ fn mutated_and_truncated_files_are_rows_and_never_panics() {
         let mut files = Vec::new();
         files_below(folders.0.path(), &mut files);
         let mut rng = ChaCha8Rng::seed_from_u64(7);
-        for case in 0..264 {
+        for case in 0..COPIES {
             let path = &files[rng.random_range(0..files.len())];
             let bytes = std::fs::read(path).unwrap();
-            let damaged = if case < 200 {
-                let mut damaged = bytes.clone();
-                for _ in 0..rng.random_range(1..8) {
-                    let reach = if rng.random::<f64>() < 0.7 {
-                        128
-                    } else {
-                        damaged.len()
-                    };
-                    let at = rng.random_range(0..reach.min(damaged.len()));
-                    damaged[at] = rng.random();
-                }
-                damaged
-            } else {
-                bytes[..bytes.len() * (case - 200) / 64].to_vec()
-            };
+            let damaged = damaged(&bytes, case, 128, &mut rng);
             std::fs::write(path, damaged).unwrap();
             let outcome = catch_unwind(AssertUnwindSafe(|| {
                 run_benchmark(&request, &JobCtx::silent())
