@@ -5,6 +5,7 @@
 mod bad_input;
 mod codec;
 mod conditioning;
+mod cuda_kernels;
 mod dlc;
 mod eval;
 mod eval_benchmark;

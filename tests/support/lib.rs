@@ -4,6 +4,7 @@ pub mod analytic_clip;
 pub mod benchmark_files;
 pub mod bundle;
 pub mod draw;
+pub mod emulation;
 pub mod foreign;
 pub mod foreign_colmap;
 pub mod foreign_pickle;
