@@ -13,6 +13,7 @@ pub mod npy;
 pub mod parity;
 mod parity_pipeline;
 pub mod probe;
+pub mod python_peer;
 pub mod readers;
 pub mod scenes;
 pub mod training_files;

@@ -49,7 +49,7 @@ pub fn attention(shape: &AttentionShape, element: Element, scale: f64) -> Option
     let fits = (1..=WIDEST).contains(&width)
         && counted(queries)
         && counted(keys)
-        && heads.checked_mul(width)? <= i32::MAX as usize
+        && i32::try_from(heads.checked_mul(width)?).is_ok()
         && scale > 0.0;
     if !fits {
         return None;
