@@ -17,6 +17,20 @@ KERNEL(sound, THREADS, const float *x, float *y) { pass_on(x, y, true); }
 
 KERNEL(without_barrier, THREADS, const float *x, float *y) { pass_on(x, y, false); }
 
+// The second warp may still read what the first overwrites; within each, lanes go together.
+KERNEL(warp_runs_ahead, THREADS, const float *x, float *y) {
+    float *shared = reinterpret_cast<float *>(shared_memory());
+    float sum = 0.0f;
+    for (int round = 0; round < 2; ++round) {
+        if (threadIdx.x == 0) {
+            shared[0] = x[round];
+        }
+        __syncthreads();
+        sum += shuffle_xor(shared[0], 1);
+    }
+    y[threadIdx.x] = sum;
+}
+
 // Reads a copy that is still under way.
 KERNEL(without_wait, THREADS, const float *x, float *y) {
     float *shared = reinterpret_cast<float *>(shared_memory());

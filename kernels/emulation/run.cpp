@@ -10,7 +10,8 @@
 //     argument buffer INDEX | none | integer VALUE | number BITS
 //     run
 //
-// The kernel is run in three orders of threads. The buffers come back on standard output if all three
+// The kernel is run in three orders of threads: each warp as far as it comes by itself, the first or the
+// last of them first, and all of them a little at a time by chance. The buffers come back on standard output if all three
 // leave the same bytes; otherwise, and at any misuse, a line on standard error and exit code 1. Each
 // buffer ends where a page begins that may not be touched, and so does shared memory, which starts out
 // as values that are not numbers.
@@ -128,25 +129,54 @@ static unsigned random_below(unsigned bound) {
     return static_cast<unsigned>((dice >> 33) % bound);
 }
 
+// Runs every warp as far as it comes without the others, the first first or the last first.
+static bool run_warps(bool reversed) {
+    bool moved = false;
+    const size_t warps = fibres.size() / 32;
+    for (size_t i = 0; i < warps; ++i) {
+        Fibre *warp = &fibres[(reversed ? warps - 1 - i : i) * 32];
+        for (bool ready = true; ready;) {
+            ready = false;
+            for (int lane = 0; lane < 32; ++lane) {
+                Fibre &fibre = warp[reversed ? 31 - lane : lane];
+                if (fibre.state == Fibre::READY) {
+                    ready = moved = true;
+                    resume(fibre);
+                }
+            }
+        }
+    }
+    return moved;
+}
+
+// Lets every thread go on once, in an order of chance.
+static bool run_shuffled(std::vector<unsigned> &turn) {
+    for (unsigned i = static_cast<unsigned>(turn.size()); i > 1; --i) {
+        std::swap(turn[i - 1], turn[random_below(i)]);
+    }
+    bool moved = false;
+    for (unsigned i : turn) {
+        if (fibres[i].state == Fibre::READY) {
+            moved = true;
+            resume(fibres[i]);
+        }
+    }
+    return moved;
+}
+
 static void run_block(Order order, size_t shared_bytes) {
     memset(shared_start, 0xff, shared_bytes);
     std::vector<unsigned> turn(fibres.size());
     for (unsigned i = 0; i < fibres.size(); ++i) {
         fibres[i].state = Fibre::READY;
         fibres[i].started = false;
-        turn[i] = order == REVERSED ? static_cast<unsigned>(fibres.size()) - 1 - i : i;
+        turn[i] = i;
     }
     for (;;) {
-        for (unsigned i = static_cast<unsigned>(turn.size()); order == SHUFFLED && i > 1; --i) {
-            std::swap(turn[i - 1], turn[random_below(i)]);
-        }
-        bool moved = false, done = true;
-        for (unsigned i : turn) {
-            if (fibres[i].state == Fibre::READY) {
-                moved = true;
-                resume(fibres[i]);
-            }
-            done = done && fibres[i].state == Fibre::DONE;
+        const bool moved = order == SHUFFLED ? run_shuffled(turn) : run_warps(order == REVERSED);
+        bool done = true;
+        for (const Fibre &fibre : fibres) {
+            done = done && fibre.state == Fibre::DONE;
         }
         if (done) {
             return;

@@ -80,8 +80,8 @@ fn operations_a_clock((major, minor): (i32, i32), name: &str) -> f64 {
     let for_games = name.contains("GeForce");
     match (major, minor) {
         (8, 0) => 2048.0,
-        (8, _) | (12, _) if for_games => 512.0,
-        (8, _) | (12, _) => 1024.0,
+        (8 | 12, _) if for_games => 512.0,
+        (8 | 12, _) => 1024.0,
         (9, _) => 4096.0,
         _ => 8192.0,
     }

@@ -74,6 +74,7 @@ fn the_emulation_finds_every_planted_mistake() {
     assert_eq!(passed_on[..4], 1.0_f32.to_le_bytes());
     for (kernel, finding) in [
         ("without_barrier", "a race"),
+        ("warp_runs_ahead", "a race"),
         ("without_wait", "a race"),
         ("half_a_barrier", "never come"),
         ("half_a_warp", "never come"),

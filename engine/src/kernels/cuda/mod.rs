@@ -23,11 +23,11 @@ pub(crate) fn accept(tensors: &[&Tensor]) -> bool {
         .all(|t| t.device().is_cuda() && Element::of(t.dtype()).is_some() && !t.track_op())
 }
 
+/// A launch whose first slot is the tensor that it is applied to.
 #[cfg_attr(
     not(feature = "cuda"),
     expect(dead_code, reason = "only the driver reads all of it")
 )]
-/// A launch whose first slot is the tensor that it is applied to.
 struct Fused<'a> {
     launch: Launch,
     /// The slots after the first, up to the result.
