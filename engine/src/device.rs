@@ -31,12 +31,21 @@ impl DeviceChoice {
     }
 }
 
+/// candle links NVIDIA's libraries, so a program with this feature only starts where the driver's
+/// `libcuda.so.1` and the toolkit's cuBLAS and cuRAND are; whether a card answers is found out here.
 #[cfg(feature = "cuda")]
 fn cuda() -> std::result::Result<Device, String> {
-    // The driver library is loaded at first use and its absence is a panic in cudarc.
-    std::panic::catch_unwind(|| Device::new_cuda(0))
-        .map_err(|_| "no NVIDIA driver was found".to_owned())?
-        .map_err(|error| error.to_string())
+    // Where a library can be opened but is not whole, cudarc panics instead of failing.
+    let opened = std::panic::catch_unwind(|| Device::new_cuda(0))
+        .map_err(|_| "the NVIDIA driver is not usable; reinstall it".to_owned())?;
+    opened.map_err(|error| {
+        let reason = error.to_string();
+        // What follows the first line is a backtrace.
+        let reason = reason.lines().next().unwrap_or_default();
+        format!(
+            "no NVIDIA GPU answers ({reason}); see whether `nvidia-smi` lists one, or use the CPU"
+        )
+    })
 }
 
 #[cfg(not(feature = "cuda"))]

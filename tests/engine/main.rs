@@ -5,12 +5,16 @@
 mod bad_input;
 mod codec;
 mod conditioning;
+mod cuda_kernels;
+mod cuda_registers;
 mod dlc;
 mod eval;
 mod eval_benchmark;
 mod eval_pair;
 mod export;
 mod flow;
+#[cfg(feature = "cuda")]
+mod gpu;
 mod hub;
 mod hub_assemble;
 mod hub_hostile;

@@ -1,4 +1,5 @@
-//! Fused operations of the CPU as custom ops with gradients, one a file.
+//! Fused operations of the CPU as custom ops with gradients, one a file; in [`cuda`] and [`launch`]
+//! those of NVIDIA GPUs, forwards only.
 //!
 //! [`crate::nn`] decides when they run (CPU, f32) and holds the composed form of each, which is
 //! their reference. Common ground:
@@ -12,6 +13,8 @@ pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod bf16;
 pub(crate) mod causal_conv3d;
+pub(crate) mod cuda;
+pub mod launch;
 pub(crate) mod linear;
 pub(crate) mod lora;
 mod matmul;

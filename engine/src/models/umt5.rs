@@ -308,9 +308,10 @@ impl Umt5Encoder {
             layer(cfg, &unread, index)?;
         }
         let (cfg, weights) = (cfg.clone(), weights.clone());
-        let count = cfg.num_layers;
+        let (count, device) = (cfg.num_layers, weights.device().clone());
         Ok(Layers::streamed(
             count,
+            &device,
             Arc::new(move |index| layer(&cfg, &weights, index)),
         ))
     }

@@ -37,5 +37,10 @@ fn activate(
             activation,
         )?);
     }
+    if kernels::cuda::accept(&[x])
+        && let Some(y) = kernels::cuda::activate(x, activation)?
+    {
+        return Ok(y);
+    }
     composed(x)
 }

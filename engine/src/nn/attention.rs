@@ -8,7 +8,15 @@ use crate::{
     kernels::{self, attention::Attention},
 };
 
+/// Scores that exist at a time where a GPU has no kernel for the heads: 256 MiB in f32, and far below
+/// the 2^32 values at which candle's own kernels lose count.
+const MOST_SCORES: usize = 1 << 26;
+
 /// `softmax(scale * q k^T + bias) v`, head by head; the softmax in f32.
+///
+/// The scores exist in tiles only, on the CPU in f32 and bf16 and on a GPU. Heads for which a GPU has
+/// no kernel (see [`crate::kernels::launch::attention`]) go query piece by query piece. Only the
+/// composed form, for what a variable leads to on a GPU and for other types, holds them whole.
 ///
 /// # Shapes
 /// - `q`: `[R, N, A, D]`; `k`, `v`: `[R, M, A, D]`
@@ -39,6 +47,13 @@ pub fn attention(
     if bias.is_none() && kernels::bf16::accept(&[q, k, v]) {
         let (q, k, v) = (q.contiguous()?, k.contiguous()?, v.contiguous()?);
         return Ok(kernels::bf16::attention::attention(&q, &k, &v, scale)?);
+    }
+    if kernels::cuda::accept(&[q, k, v, bias.unwrap_or(q)]) {
+        let bias = bias.map(|bias| bias.to_dtype(q.dtype())).transpose()?;
+        return match kernels::cuda::attention(q, (k, v), scale, bias.as_ref())? {
+            Some(mixed) => Ok(mixed),
+            None => composed::attention_in_pieces(q, (k, v), scale, bias.as_ref(), MOST_SCORES),
+        };
     }
     if !kernels::accept(&[q, k, v, bias.unwrap_or(q)]) {
         return composed::attention(q, k, v, scale, bias);

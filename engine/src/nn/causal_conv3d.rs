@@ -35,7 +35,13 @@ pub fn causal_conv3d(
         let required = "an odd square in space";
         return Err(Error::shape("convolution kernel", required, weight.dims()));
     }
-    if !kernels::accept(&[x, weight, bias.unwrap_or(x), past.unwrap_or(x)]) {
+    let arguments = [x, weight, bias.unwrap_or(x), past.unwrap_or(x)];
+    if kernels::cuda::accept(&arguments)
+        && let Some(y) = kernels::cuda::causal_conv3d(x, weight, bias, past)?
+    {
+        return Ok(y);
+    }
+    if !kernels::accept(&arguments) {
         return composed::causal_conv3d(x, weight, bias, past);
     }
     let mut op = kernels::causal_conv3d::CausalConv3d {

@@ -76,6 +76,31 @@ pub fn attention(
     Ok(weights.matmul(&v)?.transpose(1, 2)?.contiguous()?) // [R, N, A, D]
 }
 
+/// [`attention`] of so many queries at a time that at most `most_scores` scores exist, or of one.
+///
+/// # Shapes
+/// - as [`super::attention()`]; `most_scores`: over all rows, heads, queries of a piece and keys
+pub fn attention_in_pieces(
+    q: &Tensor,
+    (k, v): (&Tensor, &Tensor),
+    scale: f64,
+    bias: Option<&Tensor>,
+    most_scores: usize,
+) -> Result<Tensor> {
+    let (r, n, a, _d) = q.dims4()?;
+    let scores_a_query = (r * a * k.dim(1)?).max(1);
+    let piece = (most_scores / scores_a_query).max(1);
+    let pieces = (0..n)
+        .step_by(piece)
+        .map(|start| {
+            let len = piece.min(n - start);
+            let bias = bias.map(|bias| bias.narrow(2, start, len)).transpose()?;
+            attention(&q.narrow(1, start, len)?, k, v, scale, bias.as_ref())
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&pieces, 1)?) // [R, N, A, D]
+}
+
 /// See [`super::layer_norm`].
 pub fn layer_norm(x: &Tensor, eps: f64, affine: Option<(&Tensor, &Tensor)>) -> Result<Tensor> {
     let dtype = x.dtype();

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
+use candle_core::Device;
+
 use crate::{Error, Result};
 
 /// Makes a layer by its index.
@@ -13,7 +15,11 @@ pub struct Layers<T>(Source<T>);
 
 enum Source<T> {
     Resident(Vec<T>),
-    Streamed { count: usize, build: BuildLayer<T> },
+    Streamed {
+        count: usize,
+        device: Device,
+        build: BuildLayer<T>,
+    },
 }
 
 impl<T: Send> Layers<T> {
@@ -23,9 +29,14 @@ impl<T: Send> Layers<T> {
     }
 
     /// Layers that are made when they are needed: while one is used the next is made by a thread,
-    /// and a used one is dropped. At most two exist at a time.
-    pub fn streamed(count: usize, build: BuildLayer<T>) -> Self {
-        Self(Source::Streamed { count, build })
+    /// and a used one is dropped. At most two exist at a time. `device` is where their weights go.
+    pub fn streamed(count: usize, device: &Device, build: BuildLayer<T>) -> Self {
+        let device = device.clone();
+        Self(Source::Streamed {
+            count,
+            device,
+            build,
+        })
     }
 
     /// How many there are.
@@ -76,12 +87,16 @@ impl<T: Send> Layers<T> {
     /// # Errors
     /// The first error of `visit`, or of making a layer.
     pub fn for_each(&self, mut visit: impl FnMut(usize, &T) -> Result<()>) -> Result<()> {
-        let (count, build) = match &self.0 {
+        let (count, device, build) = match &self.0 {
             Source::Resident(layers) => {
                 let mut numbered = layers.iter().enumerate();
                 return numbered.try_for_each(|(index, layer)| visit(index, layer));
             }
-            Source::Streamed { count, build } => (*count, Arc::clone(build)),
+            Source::Streamed {
+                count,
+                device,
+                build,
+            } => (*count, device.clone(), Arc::clone(build)),
         };
         // A meeting place without room: the thread waits with a layer in hand, so that there are
         // this one and the one in use.
@@ -89,7 +104,12 @@ impl<T: Send> Layers<T> {
         std::thread::scope(|scope| {
             let fetch = move || {
                 for index in 0..count {
-                    let layer = build(index);
+                    // Threads have streams of their own on a GPU: what this one copies must have
+                    // arrived before another uses it. Its copies run beside the other's kernels.
+                    let layer = build(index).and_then(|layer| {
+                        device.synchronize()?;
+                        Ok(layer)
+                    });
                     let failed = layer.is_err();
                     // Nobody takes it if the visit of an earlier layer failed.
                     if hand_over.send(layer).is_err() || failed {
@@ -138,7 +158,7 @@ mod tests {
             most.fetch_max(now, Ordering::SeqCst);
             Ok(Counted(Arc::clone(&alive), index))
         };
-        Layers::streamed(9, Arc::new(build))
+        Layers::streamed(9, &Device::Cpu, Arc::new(build))
     }
 
     #[test]

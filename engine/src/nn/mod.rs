@@ -11,7 +11,8 @@
 //! | `[R, S, E]` | text |
 //!
 //! Every operation here has a gradient on every device. On the CPU in f32 the fused versions of
-//! [`crate::kernels`] are used, elsewhere those of [`composed`], which are also their reference.
+//! [`crate::kernels`] are used, and on a CUDA device those of `kernels/*.cu` for whatever no variable
+//! leads to; elsewhere those of [`composed`], which are also their reference.
 
 mod activation;
 mod attention;

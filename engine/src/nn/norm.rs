@@ -32,7 +32,10 @@ pub fn layer_norm(x: &Tensor, eps: f64, affine: Option<(&Tensor, &Tensor)>) -> R
             let (weight, bias) = (affine.map(|a| a.0), affine.map(|a| a.1));
             Ok(rowwise::norm(&x.contiguous()?, op, weight, bias)?)
         }
-        _ => composed::layer_norm(x, eps, affine),
+        _ => match cuda_norm(x, op, affine.map(|a| a.0), affine.map(|a| a.1))? {
+            Some(y) => Ok(y),
+            None => composed::layer_norm(x, eps, affine),
+        },
     }
 }
 
@@ -58,6 +61,13 @@ pub fn modulated_layer_norm(
             let (scale, shift) = (scale.contiguous()?, shift.contiguous()?);
             return Ok(rowwise::modulated(&x.contiguous()?, op, &scale, &shift)?);
         }
+        if kernels::cuda::accept(&[x, shift, scale])
+            && modulates(x, scale)
+            && scale.dims() == shift.dims()
+            && let Some(y) = kernels::cuda::norm(x, op, Some(scale), Some(shift))?
+        {
+            return Ok(y);
+        }
         return composed::modulated_layer_norm(x, shift, scale, eps);
     }
     let (scale, shift) = (scale.contiguous()?, shift.contiguous()?);
@@ -76,6 +86,13 @@ pub fn gated_add(x: &Tensor, y: &Tensor, gate: &Tensor) -> Result<Tensor> {
     if modulates_bf16(x, gate) && kernels::bf16::accept(&[y]) && x.dims() == y.dims() {
         let (y, gate) = (y.contiguous()?, gate.contiguous()?);
         return Ok(rowwise::gated_add(&x.contiguous()?, &y, &gate)?);
+    }
+    if kernels::cuda::accept(&[x, y, gate])
+        && modulates(x, gate)
+        && x.dims() == y.dims()
+        && let Some(sum) = kernels::cuda::gated_add(x, y, gate)?
+    {
+        return Ok(sum);
     }
     composed::gated_add(x, y, gate)
 }
@@ -96,23 +113,38 @@ pub fn add(x: &Tensor, y: &Tensor) -> Result<Tensor> {
 /// # Shapes
 /// - `x`: `[.., E]`, `weight`: `[E]`; returns `[.., E]`
 pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
+    let op = Norm {
+        centred: false,
+        eps,
+        offset: 0.0,
+    };
     if kernels::accept(&[x, weight]) && spans_last_axis(x, weight) {
-        let op = Norm {
-            centred: false,
-            eps,
-            offset: 0.0,
-        };
         return Ok(x.contiguous()?.apply_op2(&weight.contiguous()?, op)?);
     }
     if bf16_norm(x, Some(weight), None) {
-        let op = Norm {
-            centred: false,
-            eps,
-            offset: 0.0,
-        };
         return Ok(rowwise::norm(&x.contiguous()?, op, Some(weight), None)?);
     }
-    composed::rms_norm(x, weight, eps)
+    match cuda_norm(x, op, Some(weight), None)? {
+        Some(y) => Ok(y),
+        None => composed::rms_norm(x, weight, eps),
+    }
+}
+
+/// A norm on a CUDA device, where a kernel takes these tensors.
+fn cuda_norm(
+    x: &Tensor,
+    op: Norm,
+    weight: Option<&Tensor>,
+    bias: Option<&Tensor>,
+) -> Result<Option<Tensor>> {
+    let fits = [weight, bias]
+        .into_iter()
+        .flatten()
+        .all(|w| kernels::cuda::accept(&[w]) && spans_last_axis(x, w));
+    if !fits || !kernels::cuda::accept(&[x]) {
+        return Ok(None);
+    }
+    Ok(kernels::cuda::norm(x, op, weight, bias)?)
 }
 
 /// True if the bf16 kernels can norm `x` with these weights.

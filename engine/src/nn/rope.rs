@@ -68,6 +68,11 @@ pub fn apply_rope(x: &Tensor, table: &RopeTable) -> Result<Tensor> {
         let (cos, sin) = (table.cos.contiguous()?, table.sin.contiguous()?);
         return Ok(kernels::bf16::rowwise::rope(&x.contiguous()?, &cos, &sin)?);
     }
+    if kernels::cuda::accept(&[x, &table.cos, &table.sin])
+        && let Some(y) = kernels::cuda::rope(x, &table.cos, &table.sin)?
+    {
+        return Ok(y);
+    }
     if !kernels::accept(&[x, &table.cos, &table.sin]) {
         return composed::apply_rope(x, table);
     }

@@ -292,9 +292,9 @@ impl WanDit {
             block(cfg, &unread, index)?;
         }
         let (cfg, weights) = (cfg.clone(), weights.clone());
-        let count = cfg.num_layers;
+        let (count, device) = (cfg.num_layers, weights.device().clone());
         let build = move |index| block(&cfg, &weights, index);
-        Ok(Layers::streamed(count, Arc::new(build)))
+        Ok(Layers::streamed(count, &device, Arc::new(build)))
     }
 
     /// The shape of the network.
