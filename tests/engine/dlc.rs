@@ -16,8 +16,8 @@ use one4d_tests::draw;
 const CPU: &Device = &Device::Cpu;
 const GRID: [usize; 3] = [2, 4, 6];
 
-fn randn(shape: &[usize]) -> Result<Tensor> {
-    Ok(draw::normal(1.0, shape))
+fn randn(shape: &[usize]) -> Tensor {
+    draw::normal(1.0, shape)
 }
 
 fn values(x: &Tensor) -> Result<Vec<f32>> {
@@ -44,7 +44,7 @@ fn base_tensors(cfg: &WanConfig) -> Result<HashMap<String, Tensor>> {
     for (name, var) in store.vars() {
         let still = name.starts_with("head.head") || name.ends_with("bias");
         let tensor = if still {
-            (randn(var.dims())? * 0.3)?
+            (randn(var.dims()) * 0.3)?
         } else {
             var.as_detached_tensor()
         };
@@ -97,21 +97,21 @@ impl Case {
             .filter(|(name, _)| name.contains(part))
             .collect();
         for (_, var) in &chosen {
-            var.set(&(randn(var.dims())? * 0.2)?)?;
+            var.set(&(randn(var.dims()) * 0.2)?)?;
         }
         Ok(chosen.len())
     }
 
-    fn latents(&self, rows: usize) -> Result<Tensor> {
+    fn latents(&self, rows: usize) -> Tensor {
         randn(&[rows, self.cfg.out_dim, GRID[0], GRID[1], GRID[2]])
     }
 
     fn inputs(&self, rows: usize) -> Result<DenoiserInputs> {
         let known = [1, 4, GRID[0], GRID[1], GRID[2]];
         Ok(DenoiserInputs {
-            text: randn(&[rows, 7, self.cfg.text_dim])?,
-            mask: randn(&known)?.ge(0.0)?.to_dtype(DType::F32)?,
-            condition: self.latents(1)?,
+            text: randn(&[rows, 7, self.cfg.text_dim]),
+            mask: randn(&known).ge(0.0)?.to_dtype(DType::F32)?,
+            condition: self.latents(1),
             image: None,
             xyz: None,
         })
@@ -143,7 +143,7 @@ fn both(velocities: &Velocities) -> Result<Tensor> {
 #[test]
 fn zero_adapters_and_links_leave_both_branches_equal_to_the_base_bit_for_bit() -> Result<()> {
     let case = case(Coupling::Decoupled)?;
-    let (rgb, xyz, given) = (case.latents(1)?, case.latents(1)?, case.inputs(2)?);
+    let (rgb, xyz, given) = (case.latents(1), case.latents(1), case.inputs(2)?);
     let velocities = case.model.velocities(&rgb, &xyz, 0.7, &given)?;
     assert_eq!(
         velocities.rgb.dims(),
@@ -159,7 +159,7 @@ fn zero_adapters_and_links_leave_both_branches_equal_to_the_base_bit_for_bit() -
 fn each_branch_sees_its_own_adapter_only() -> Result<()> {
     for (stirred, own_rgb) in [("lora_B.rgb", true), ("lora_B.xyz", false)] {
         let case = case(Coupling::Decoupled)?;
-        let (rgb, xyz, given) = (case.latents(1)?, case.latents(1)?, case.inputs(2)?);
+        let (rgb, xyz, given) = (case.latents(1), case.latents(1), case.inputs(2)?);
         let before = case.model.velocities(&rgb, &xyz, 0.5, &given)?;
         assert_eq!(case.stir(stirred)?, 10 * case.cfg.num_layers);
         let after = case.model.velocities(&rgb, &xyz, 0.5, &given)?;
@@ -192,7 +192,7 @@ fn an_adapter_is_the_weight_that_it_adds() -> Result<()> {
         let sum = (&merged[&name] + delta.detach())?;
         merged.insert(name, sum);
     }
-    let (rgb, xyz, given) = (case.latents(1)?, case.latents(1)?, case.inputs(1)?);
+    let (rgb, xyz, given) = (case.latents(1), case.latents(1), case.inputs(1)?);
     let adapted = case.model.velocities(&rgb, &xyz, 0.4, &given)?.rgb;
     let merged = Case {
         base: merged,
@@ -206,7 +206,7 @@ fn an_adapter_is_the_weight_that_it_adds() -> Result<()> {
 #[test]
 fn a_link_carries_features_one_way_and_reads_before_it_writes() -> Result<()> {
     let case = case(Coupling::Decoupled)?;
-    let (rgb, xyz, given) = (case.latents(1)?, case.latents(1)?, case.inputs(1)?);
+    let (rgb, xyz, given) = (case.latents(1), case.latents(1), case.inputs(1)?);
     let before = case.model.velocities(&rgb, &xyz, 0.5, &given)?;
     assert_eq!(case.stir("links.2.rgb_from_xyz")?, 1);
     let after = case.model.velocities(&rgb, &xyz, 0.5, &given)?;
@@ -233,10 +233,10 @@ fn a_link_carries_features_one_way_and_reads_before_it_writes() -> Result<()> {
 #[test]
 fn the_xyz_branch_sees_neither_mask_nor_condition() -> Result<()> {
     let case = case(Coupling::Decoupled)?;
-    let (rgb, xyz, given) = (case.latents(1)?, case.latents(1)?, case.inputs(1)?);
+    let (rgb, xyz, given) = (case.latents(1), case.latents(1), case.inputs(1)?);
     let other = DenoiserInputs {
         mask: case.inputs(1)?.mask,
-        condition: case.latents(1)?,
+        condition: case.latents(1),
         ..given.clone()
     };
     let (a, b) = (
@@ -254,7 +254,7 @@ fn a_batch_of_noise_levels_is_each_of_them_alone() -> Result<()> {
         let case = case(coupling)?;
         case.stir("lora_B")?;
         case.stir("links")?;
-        let (rgb, xyz, given) = (case.latents(2)?, case.latents(2)?, case.inputs(2)?);
+        let (rgb, xyz, given) = (case.latents(2), case.latents(2), case.inputs(2)?);
         let together = case.model.forward(&rgb, &xyz, &[0.9, 0.2], &given)?;
         for (row, sigma) in [0.9, 0.2].into_iter().enumerate() {
             let inputs = DenoiserInputs {
@@ -277,14 +277,14 @@ fn every_adapter_variable_gets_a_gradient() -> Result<()> {
         let adapters = AdapterConfig::new(coupling, 4, cfg.num_layers);
         let case = case_of(cfg, adapters)?;
         case.stir("lora_B")?;
-        let (rgb, xyz, given) = (case.latents(2)?, case.latents(2)?, case.inputs(2)?);
+        let (rgb, xyz, given) = (case.latents(2), case.latents(2), case.inputs(2)?);
         let given = DenoiserInputs {
-            image: Some(randn(&[2, 5, 20])?),
+            image: Some(randn(&[2, 5, 20])),
             xyz: None,
             ..given
         };
         let out = both(&case.model.forward(&rgb, &xyz, &[0.3, 0.8], &given)?)?;
-        let gradients = (out - randn(&[4, case.cfg.out_dim, GRID[0], GRID[1], GRID[2]])?)?
+        let gradients = (out - randn(&[4, case.cfg.out_dim, GRID[0], GRID[1], GRID[2]]))?
             .sqr()?
             .mean_all()?
             .backward()?;
@@ -306,7 +306,7 @@ fn every_adapter_variable_gets_a_gradient() -> Result<()> {
 fn fresh_single_sequence_couplings_start_from_the_base() -> Result<()> {
     // On channels a fresh entrance reads RGB alone and a fresh exit gives it twice.
     let case = case(Coupling::Channel)?;
-    let (rgb, xyz, given) = (case.latents(1)?, case.latents(1)?, case.inputs(1)?);
+    let (rgb, xyz, given) = (case.latents(1), case.latents(1), case.inputs(1)?);
     let velocities = case.model.velocities(&rgb, &xyz, 0.6, &given)?;
     let base = case.base_says(&rgb, &xyz, 0.6, &given)?.narrow(0, 0, 1)?;
     assert!(max_difference(&velocities.rgb, &base)? < 1e-5);
@@ -317,7 +317,7 @@ fn fresh_single_sequence_couplings_start_from_the_base() -> Result<()> {
 #[test]
 fn halves_side_by_side_see_each_other_and_share_positions() -> Result<()> {
     let case = case(Coupling::Spatial)?;
-    let (rgb, xyz) = (case.latents(1)?, case.latents(1)?);
+    let (rgb, xyz) = (case.latents(1), case.latents(1));
     let nothing = DenoiserInputs {
         mask: Tensor::zeros((1, 4, GRID[0], GRID[1], GRID[2]), DType::F32, CPU)?,
         condition: rgb.zeros_like()?,
@@ -329,7 +329,7 @@ fn halves_side_by_side_see_each_other_and_share_positions() -> Result<()> {
     assert!(max_difference(&there.rgb, &swapped.xyz)? < 1e-5);
     let other = case
         .model
-        .velocities(&rgb, &case.latents(1)?, 0.6, &nothing)?;
+        .velocities(&rgb, &case.latents(1), 0.6, &nothing)?;
     assert!(max_difference(&there.rgb, &other.rgb)? > 1e-4);
     case.stir("domain_embeddings")?;
     let told = case.model.velocities(&rgb, &xyz, 0.6, &nothing)?;
@@ -392,7 +392,7 @@ fn adapter_files_come_back_as_they_were() -> Result<()> {
         let loaded = One4d::load(&spec, &weights(&case.base), &path, CPU)?;
         let file = AdapterFile::open(&path, DType::F32, CPU)?;
         assert_eq!(file.meta.map(|meta| meta.training_step), Some(42));
-        let (rgb, xyz, given) = (case.latents(1)?, case.latents(1)?, case.inputs(2)?);
+        let (rgb, xyz, given) = (case.latents(1), case.latents(1), case.inputs(2)?);
         let before = both(&case.model.velocities(&rgb, &xyz, 0.5, &given)?)?;
         let after = both(&loaded.velocities(&rgb, &xyz, 0.5, &given)?)?;
         assert_eq!(values(&before)?, values(&after)?);
@@ -449,7 +449,7 @@ fn adapter_files_of_other_programs_are_read_by_their_shapes() -> Result<()> {
         loaded.adapter_config().linked_blocks,
         case.adapters.linked_blocks
     );
-    let (rgb, xyz, given) = (case.latents(1)?, case.latents(1)?, case.inputs(1)?);
+    let (rgb, xyz, given) = (case.latents(1), case.latents(1), case.inputs(1)?);
     let before = both(&case.model.velocities(&rgb, &xyz, 0.5, &given)?)?;
     let after = both(&loaded.velocities(&rgb, &xyz, 0.5, &given)?)?;
     assert!(max_difference(&before, &after)? < 1e-5);

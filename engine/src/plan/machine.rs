@@ -188,7 +188,7 @@ fn free_device_memory(device: &Device) -> Option<u64> {
         return None;
     };
     cuda.cuda_stream().context().bind_to_thread().ok()?;
-    let (free, _total) = candle_core::cuda_backend::cudarc::driver::result::mem_get_info().ok()?;
+    let (free, _total) = cudarc::driver::result::mem_get_info().ok()?;
     Some(free as u64)
 }
 

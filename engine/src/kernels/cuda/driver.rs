@@ -1,12 +1,10 @@
 //! Carries a launch out: loads the kernel, allocates the result, hands over the arguments.
 
 use candle_core::backend::BackendStorage as _;
-use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as MOST_SHARED;
-use candle_core::cuda_backend::cudarc::driver::{
-    CudaView, DeviceRepr, LaunchConfig, PushKernelArg as _,
-};
 use candle_core::cuda_backend::{CudaDType, WrapErr as _};
 use candle_core::{CudaDevice, CudaStorage, DType, Error, Layout, Result, Shape, Storage, Tensor};
+use cudarc::driver::sys::CUfunction_attribute_enum::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES as MOST_SHARED;
+use cudarc::driver::{CudaView, DeviceRepr, LaunchConfig, PushKernelArg as _};
 use half::{bf16, f16};
 
 use crate::kernels::launch::{Argument, Launch};
