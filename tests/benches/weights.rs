@@ -187,6 +187,7 @@ fn passes() {
                 form,
                 streamed,
                 hidden_tokens: None,
+                codec_tile: None,
             };
             let bytes = if streamed {
                 parts.stored.total_bytes

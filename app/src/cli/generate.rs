@@ -39,6 +39,10 @@ pub struct Args {
     /// Guidance scale; 1 switches guidance off.
     #[arg(long, value_name = "X")]
     cfg: Option<f64>,
+    /// Reuse a step where the first block changed by less than this share, such as 0.08; the report
+    /// says how wrong that was. 0 computes every step.
+    #[arg(long, value_name = "THRESHOLD", default_value_t = 0.0)]
+    step_cache: f64,
     /// Time shift of the schedule; more spends more steps on what is coarse.
     #[arg(long, value_name = "X")]
     shift: Option<f64>,
@@ -116,6 +120,7 @@ impl Args {
             frames: self.frames,
             steps: self.steps,
             guidance: self.cfg,
+            step_cache: self.step_cache,
             shift: self.shift,
             preset: match self.preset {
                 PresetName::Standard => Preset::Standard,

@@ -81,6 +81,9 @@ pub struct Args {
     /// Guidance scale; 1 switches guidance off.
     #[arg(long, value_name = "X")]
     cfg: Option<f64>,
+    /// Threshold of the step cache, as for `generate`.
+    #[arg(long, value_name = "THRESHOLD", default_value_t = 0.0)]
+    step_cache: f64,
 }
 
 impl Args {
@@ -108,6 +111,7 @@ impl Args {
                     width: 832,
                     steps: 50,
                     guided: true,
+                    step_cache: 0.0,
                     has_image: true,
                 },
             ),
@@ -128,6 +132,7 @@ impl Args {
         run.height = self.height.unwrap_or(run.height).clamp(16, 1 << 16);
         run.width = self.width.unwrap_or(run.width).clamp(16, 1 << 16);
         run.steps = self.steps.unwrap_or(run.steps);
+        run.step_cache = self.step_cache.clamp(0.0, 1.0);
         run.guided = self.cfg.map_or(run.guided, |cfg| cfg != 1.0);
         let plan = plan::choose(&parts, &run, &machine, self.memory.form());
         let mut report = json!(plan);

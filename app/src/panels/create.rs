@@ -162,9 +162,28 @@ fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             }
         });
     });
+    edits.extend(step_cache_ui(ui, create.step_cache, width));
     for edit in edits {
         panel.push(AppCommand::Create(edit));
     }
+}
+
+/// How much a step may reuse of the one before.
+fn step_cache_ui(ui: &mut Ui, threshold: f64, width: f32) -> Option<CreateEdit> {
+    let field = NumberField {
+        name: "Step cache",
+        tooltip: "Reuses a step where the network's first block changed by less than this share; \
+                  0 computes every step, 0.08 is common. The job's report tells the error",
+        range: 0.0..=1.0,
+        speed: 0.002,
+        decimals: 2,
+        suffix: "",
+        default: Some(0.0),
+    };
+    let value = ui
+        .horizontal(|ui| number_field(ui, &field, threshold, width))
+        .inner;
+    value.map(CreateEdit::StepCache)
 }
 
 /// A drag of one goes to the next clip length, not back to this one.

@@ -140,6 +140,7 @@ fn new_input(state: &mut AppState) {
         num_frames: old.num_frames,
         steps: old.steps,
         guidance: old.guidance,
+        step_cache: old.step_cache,
         seed: old.seed,
         model: old.model.clone(),
         ..CreateForm::new(&state.model.facts)
@@ -282,6 +283,7 @@ fn edit_create(state: &mut AppState, services: &Services, edit: CreateEdit) {
         CreateEdit::Frames(frames) => create.set_num_frames(frames),
         CreateEdit::Steps(steps) => create.steps = steps.clamp(1, 200),
         CreateEdit::Guidance(guidance) => create.guidance = guidance.clamp(1.0, 20.0),
+        CreateEdit::StepCache(threshold) => create.step_cache = threshold.clamp(0.0, 1.0),
         CreateEdit::Preset(preset) => create.set_preset(preset, &state.model.facts),
         CreateEdit::Seed(seed) => create.seed = seed,
         CreateEdit::RollSeed => create.seed = roll_seed(),

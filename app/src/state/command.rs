@@ -90,6 +90,8 @@ pub enum CreateEdit {
     Steps(usize),
     /// Guidance scale.
     Guidance(f64),
+    /// Threshold of the step cache.
+    StepCache(f64),
     /// Where steps and guidance come from.
     Preset(Preset),
     /// Seed of the noise.

@@ -63,6 +63,8 @@ pub struct CreateForm {
     pub steps: usize,
     /// Guidance scale, 1 = off.
     pub guidance: f64,
+    /// Threshold of the step cache, 0 = off.
+    pub step_cache: f64,
     /// Where steps and guidance come from.
     pub preset: Preset,
     /// LoRA files beside the model's own, as a request brought them.
@@ -85,6 +87,7 @@ impl CreateForm {
             num_frames: model.num_frames,
             steps: model.steps,
             guidance: model.guidance,
+            step_cache: 0.0,
             preset: Preset::Standard,
             loras: Vec::new(),
             seed: 1,
@@ -201,6 +204,7 @@ impl CreateForm {
             frames: Some(self.num_frames),
             steps: Some(self.steps),
             guidance: Some(self.guidance),
+            step_cache: self.step_cache,
             preset: self.preset,
             loras: self.loras.clone(),
             seed: self.seed,
@@ -240,6 +244,7 @@ impl CreateForm {
         self.num_frames = request.frames.unwrap_or(self.num_frames);
         self.steps = request.steps.unwrap_or(self.steps);
         self.guidance = request.guidance.unwrap_or(self.guidance);
+        self.step_cache = request.step_cache;
         self.preset = request.preset;
         self.loras.clone_from(&request.loras);
         self.seed = request.seed;
@@ -363,6 +368,7 @@ mod tests {
         let mut form = form();
         form.mode = InputMode::Frames;
         form.place_evenly(vec!["a".into(), "b".into(), "c".into()]);
+        form.step_cache = 0.08;
         let request = form.request().unwrap();
         let mut other = CreateForm::new(&ModelFacts::default());
         other.take_over(&request);

@@ -113,6 +113,7 @@ impl Planner {
             width: facts.width,
             steps: form.steps,
             guided: form.guidance != 1.0,
+            step_cache: form.step_cache,
             has_image: form.mode != InputMode::Text,
         };
         plan::choose(&self.parts, &run, &self.machine, None)

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape, Tensor};
 
-use super::linear;
+use super::linear::{self, Onto};
 use super::matmul::{Held, Mat, MatMut, Parallelism, matmul};
 use super::stored_linear::{self, StoredRows};
 use super::tensor_data::{read, values, wanted};
@@ -122,11 +122,12 @@ impl CustomOp3 for LoraLinear {
             Frozen::Stored(weight) => stored_linear::forward(x, &**weight, bias.as_deref())?,
         };
         for m in 0..s.branches {
-            let low = product(s.x(x, m), s.a(a, m).t(), (s.rows, s.rank), 1.0); // [R/M N, K]
+            let x = &x[Sizes::part(m, s.rows * s.inputs)];
+            let a = &a[Sizes::part(m, s.rank * s.inputs)];
+            let low = linear::forward(x, a, None, (s.rank, s.inputs)); // [R/M N, K]
+            let b = &b[Sizes::part(m, s.outputs * s.rank)];
             let part = &mut y[Sizes::part(m, s.rows * s.outputs)];
-            let dst = MatMut::new(part, s.rows, s.outputs);
-            let low = Mat::new(&low, s.rows, s.rank);
-            matmul(dst, Held::Kept, low, s.b(b, m).t(), self.scale, ALL);
+            linear::affine(&low, b, (s.outputs, s.rank), (Onto::Held, self.scale), part);
         }
         let (batch, tokens, _inputs) = x_layout.shape().dims3()?;
         Ok((CpuStorage::F32(y), Shape::from((batch, tokens, s.outputs))))

@@ -13,6 +13,7 @@ pub(crate) mod activation;
 pub(crate) mod attention;
 pub(crate) mod bf16;
 pub(crate) mod causal_conv3d;
+pub(crate) mod channel_norm;
 pub(crate) mod cuda;
 pub mod launch;
 pub(crate) mod linear;
@@ -25,6 +26,7 @@ mod rows;
 mod simd;
 pub(crate) mod stored_linear;
 mod tensor_data;
+mod tile;
 pub(crate) mod update;
 
 pub(crate) use tensor_data::with_bf16;
@@ -36,4 +38,9 @@ pub(crate) fn accept(tensors: &[&Tensor]) -> bool {
     tensors
         .iter()
         .all(|t| t.device().is_cpu() && t.dtype() == DType::F32)
+}
+
+/// As [`accept`], and no variable leads to them: what has no gradient can take them.
+pub(crate) fn without_gradient(tensors: &[&Tensor]) -> bool {
+    accept(tensors) && tensors.iter().all(|t| !t.track_op())
 }

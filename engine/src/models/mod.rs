@@ -10,9 +10,12 @@ pub mod names;
 pub mod one4d;
 pub mod pillow;
 mod reference_config;
+mod step_cache;
 pub mod umt5;
 pub mod umt5_text;
 pub mod wan;
+
+pub use step_cache::{StepCache, StepCacheReport};
 
 use candle_core::Tensor;
 
@@ -106,4 +109,18 @@ pub trait Denoiser: Send + Sync {
         sigma: f64,
         inputs: &DenoiserInputs,
     ) -> Result<Velocities>;
+
+    /// As [`Self::velocities`], where `cache` may stand in for most of the network. What keeps
+    /// nothing between steps computes.
+    fn velocities_reusing(
+        &self,
+        rgb: &Tensor,
+        xyz: &Tensor,
+        sigma: f64,
+        inputs: &DenoiserInputs,
+        cache: &mut StepCache,
+    ) -> Result<Velocities> {
+        cache.note_whole();
+        self.velocities(rgb, xyz, sigma, inputs)
+    }
 }

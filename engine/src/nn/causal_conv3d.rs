@@ -47,6 +47,7 @@ pub fn causal_conv3d(
     let mut op = kernels::causal_conv3d::CausalConv3d {
         leading: 0,
         past: None,
+        scale: 1,
     };
     let mut x = x.contiguous()?;
     if let Some(past) = past {
@@ -68,6 +69,34 @@ pub fn causal_conv3d(
         Some(bias) => x.apply_op3(&weight, &bias.contiguous()?, op)?,
         None => x.apply_op2(&weight, op)?,
     })
+}
+
+/// A convolution of single frames after each pixel has become a square of `scale` x `scale`.
+///
+/// The enlarged picture never exists where no gradient is wanted.
+///
+/// # Shapes
+/// - `x`: `[B, C, T, H, W]`; `weight`: `[O, C, 1, k, k]`, `k` odd; `bias`: `[O]`
+/// - returns `[B, O, T, scale H, scale W]`
+///
+/// # Errors
+/// As [`causal_conv3d`].
+pub fn enlarging_conv(x: &Tensor, weight: &Tensor, bias: &Tensor, scale: usize) -> Result<Tensor> {
+    if kernels::without_gradient(&[x, weight, bias]) && weight.dim(3)? % 2 == 1 {
+        let op = kernels::causal_conv3d::CausalConv3d {
+            leading: 0,
+            past: None,
+            scale,
+        };
+        let (weight, bias) = (weight.contiguous()?, bias.contiguous()?);
+        return Ok(x.contiguous()?.apply_op3(&weight, &bias, op)?);
+    }
+    let (b, c, t, h, w) = x.dims5()?;
+    let pixels = x.contiguous()?.reshape((b * c * t, h, 1, w, 1))?;
+    let pixels = pixels.broadcast_as((b * c * t, h, scale, w, scale))?;
+    let pixels = pixels.contiguous()?;
+    let pixels = pixels.reshape((b, c, t, scale * h, scale * w))?; // [B, C, T, scale H, scale W]
+    causal_conv3d(&pixels, weight, Some(bias), None)
 }
 
 /// A causal convolution with the checkpoint's names `weight` and `bias`.
@@ -173,6 +202,19 @@ mod tests {
                 assert!((a - b).abs() < 1e-5, "{a} {b} with kernel {kernel:?}");
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn enlarging_without_a_gradient_equals_enlarging_with_one() -> Result<()> {
+        let x = ramp(&[2, 5, 2, 3, 4], 0.7)?;
+        let (weight, bias) = (ramp(&[3, 5, 1, 3, 3], 1.3)?, ramp(&[3], 0.4)?);
+        let fused = enlarging_conv(&x, &weight, &bias, 2)?;
+        let learnt = candle_core::Var::from_tensor(&weight)?;
+        let composed = enlarging_conv(&x, learnt.as_tensor(), &bias, 2)?;
+        assert_eq!(fused.dims(), [2, 3, 2, 6, 8]);
+        let worst = (fused - composed)?.abs()?.max_all()?.to_scalar::<f32>()?;
+        assert!(worst < 1e-5, "{worst}");
         Ok(())
     }
 

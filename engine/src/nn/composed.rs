@@ -147,6 +147,25 @@ pub fn rms_norm(x: &Tensor, weight: &Tensor, eps: f64) -> Result<Tensor> {
     Ok(normed.to_dtype(dtype)?.broadcast_mul(weight)?)
 }
 
+/// Below this squared length a vector of channels counts as zero.
+pub(super) const SMALLEST_SQUARE: f64 = 1e-24;
+
+/// See [`super::channel_norm`], without SiLU.
+pub fn channel_norm(x: &Tensor, gamma: &Tensor) -> Result<Tensor> {
+    let (_b, c, _t, _h, _w) = x.dims5()?;
+    let wide = x.to_dtype(DType::F32)?;
+    // The floor lies under the root, where it keeps the gradient at zero finite.
+    let length = wide
+        .sqr()?
+        .sum_keepdim(1)?
+        .maximum(SMALLEST_SQUARE)?
+        .sqrt()?;
+    let gain = (gamma.to_dtype(DType::F32)? * (c as f64).sqrt())?;
+    let normed = wide.broadcast_div(&length)?;
+    let normed = normed.broadcast_mul(&gain.reshape((1, c, 1, 1, 1))?)?;
+    Ok(normed.to_dtype(x.dtype())?)
+}
+
 /// See [`super::apply_rope`].
 pub fn apply_rope(x: &Tensor, table: &RopeTable) -> Result<Tensor> {
     let (r, n, a, d) = x.dims4()?;

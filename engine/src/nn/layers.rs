@@ -1,5 +1,6 @@
 //! The layers of a deep network: all in memory, or two at a time.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 
@@ -86,24 +87,33 @@ impl<T: Send> Layers<T> {
     ///
     /// # Errors
     /// The first error of `visit`, or of making a layer.
-    pub fn for_each(&self, mut visit: impl FnMut(usize, &T) -> Result<()>) -> Result<()> {
-        let (count, device, build) = match &self.0 {
+    pub fn for_each(&self, visit: impl FnMut(usize, &T) -> Result<()>) -> Result<()> {
+        self.for_range(0..self.len(), visit)
+    }
+
+    /// Calls `visit` with the layers of `range` in order; no others are made.
+    ///
+    /// # Errors
+    /// As [`Self::for_each`].
+    pub fn for_range(
+        &self,
+        range: Range<usize>,
+        mut visit: impl FnMut(usize, &T) -> Result<()>,
+    ) -> Result<()> {
+        let (device, build) = match &self.0 {
             Source::Resident(layers) => {
-                let mut numbered = layers.iter().enumerate();
-                return numbered.try_for_each(|(index, layer)| visit(index, layer));
+                let mut numbered = layers[range.clone()].iter().zip(range);
+                return numbered.try_for_each(|(layer, index)| visit(index, layer));
             }
-            Source::Streamed {
-                count,
-                device,
-                build,
-            } => (*count, device.clone(), Arc::clone(build)),
+            Source::Streamed { device, build, .. } => (device.clone(), Arc::clone(build)),
         };
+        let fetched = range.clone();
         // A meeting place without room: the thread waits with a layer in hand, so that there are
         // this one and the one in use.
         let (hand_over, take) = sync_channel::<Result<T>>(0);
         std::thread::scope(|scope| {
             let fetch = move || {
-                for index in 0..count {
+                for index in fetched {
                     // Threads have streams of their own on a GPU: what this one copies must have
                     // arrived before another uses it. Its copies run beside the other's kernels.
                     let layer = build(index).and_then(|layer| {
@@ -121,7 +131,7 @@ impl<T: Send> Layers<T> {
                 .name("one4d-fetch".to_owned())
                 .spawn_scoped(scope, fetch)
                 .map_err(|e| Error::io("thread one4d-fetch", e))?;
-            let result = (0..count).try_for_each(|index| {
+            let result = range.clone().try_for_each(|index| {
                 let layer = take.recv().map_err(|_| Error::Panic {
                     message: format!("the thread that fetches layer {index} ended early"),
                 })??;
@@ -181,6 +191,13 @@ mod tests {
             assert_eq!(seen, (0..9).map(|i| (i, 101 * i)).collect::<Vec<_>>());
         }
         assert_eq!(most.load(Ordering::SeqCst), 2);
+        let mut seen = Vec::new();
+        let visit = |index: usize, _: &Counted| {
+            seen.push(index);
+            Ok(())
+        };
+        layers.for_range(1..3, visit).unwrap();
+        assert_eq!(seen, [1, 2]);
     }
 
     #[test]

@@ -32,12 +32,12 @@ mod weights;
 
 pub use activation::{gelu_erf, gelu_tanh, silu};
 pub use attention::attention;
-pub use causal_conv3d::{CausalConv3d, causal_conv3d};
+pub use causal_conv3d::{CausalConv3d, causal_conv3d, enlarging_conv};
 pub use frame_cache::FrameCache;
 pub use layers::{BuildLayer, Layers};
 pub use linear::{Linear, frozen_linear, linear};
 pub use lora::LoraLinear;
-pub use norm::{add, gated_add, layer_norm, modulated_layer_norm, rms_norm};
+pub use norm::{add, channel_norm, gated_add, layer_norm, modulated_layer_norm, rms_norm};
 pub use patchify::{patch_grid, patchify, unpatchify};
 pub use rope::{RopeTable, apply_rope};
 pub use stored::{LinearWeight, StoredMatrix, WeightForm};

@@ -147,6 +147,25 @@ fn cuda_norm(
     Ok(kernels::cuda::norm(x, op, weight, bias)?)
 }
 
+/// `x / max(|x|, 1e-12) * sqrt(C) * gamma`, the length taken over the channels, in f32; and SiLU of it
+/// with `then_silu`. Wan-Video/Wan2.1 `wan/modules/vae.py` `RMS_norm`.
+///
+/// # Shapes
+/// - `x`: `[B, C, T, H, W]`; `gamma`: `C` values; returns the shape of `x`
+pub fn channel_norm(x: &Tensor, gamma: &Tensor, then_silu: bool) -> Result<Tensor> {
+    let (_b, c, _t, _h, _w) = x.dims5()?;
+    if kernels::without_gradient(&[x, gamma]) {
+        let gain = (gamma.flatten_all()? * (c as f64).sqrt())?.to_vec1::<f32>()?;
+        let smallest = composed::SMALLEST_SQUARE as f32;
+        let x = x.contiguous()?;
+        return Ok(kernels::channel_norm::channel_norm(
+            &x, &gain, smallest, then_silu,
+        )?);
+    }
+    let y = composed::channel_norm(x, gamma)?;
+    if then_silu { super::silu(&y) } else { Ok(y) }
+}
+
 /// True if the bf16 kernels can norm `x` with these weights.
 fn bf16_norm(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> bool {
     let fits = |w: Option<&Tensor>| {
@@ -158,7 +177,7 @@ fn bf16_norm(x: &Tensor, weight: Option<&Tensor>, bias: Option<&Tensor>) -> bool
 /// True if f32 `modulation` and bf16 `x` go through the bf16 kernels.
 fn modulates_bf16(x: &Tensor, modulation: &Tensor) -> bool {
     kernels::bf16::accept(&[x])
-        && kernels::bf16::accept_f32(&[modulation])
+        && kernels::without_gradient(&[modulation])
         && modulates(x, modulation)
 }
 
@@ -173,4 +192,36 @@ fn modulates(x: &Tensor, modulation: &Tensor) -> bool {
         return false;
     };
     width == e && (rows == r || rows == 1) && x.elem_count() > 0
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::{Device, Var};
+
+    use super::*;
+
+    #[test]
+    fn the_fused_norm_over_channels_equals_the_composed_one() -> Result<()> {
+        let shape = (2, 5, 3, 7, 31);
+        let count = 2 * 5 * 3 * 7 * 31;
+        // Some positions are zero in every channel.
+        let value = |i: usize| {
+            if i % 31 == 4 {
+                0.0
+            } else {
+                (i as f32 * 0.7).sin()
+            }
+        };
+        let values: Vec<f32> = (0..count).map(value).collect();
+        let x = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        let gamma = Tensor::arange(1.0_f32, 6.0, &Device::Cpu)?.reshape((5, 1, 1, 1))?;
+        for then_silu in [false, true] {
+            let fused = channel_norm(&x, &gamma, then_silu)?;
+            let learnt = Var::from_tensor(&gamma)?;
+            let composed = channel_norm(&x, learnt.as_tensor(), then_silu)?;
+            let worst = (fused - composed)?.abs()?.max_all()?.to_scalar::<f32>()?;
+            assert!(worst < 1e-5, "{worst}");
+        }
+        Ok(())
+    }
 }

@@ -64,7 +64,7 @@ pub fn apply_rope(x: &Tensor, table: &RopeTable) -> Result<Tensor> {
         let required = format!("[{n}, {}]", d / 2);
         return Err(Error::shape("rope table", required, table.cos.dims()));
     }
-    if kernels::bf16::accept(&[x]) && kernels::bf16::accept_f32(&[&table.cos, &table.sin]) {
+    if kernels::bf16::accept(&[x]) && kernels::without_gradient(&[&table.cos, &table.sin]) {
         let (cos, sin) = (table.cos.contiguous()?, table.sin.contiguous()?);
         return Ok(kernels::bf16::rowwise::rope(&x.contiguous()?, &cos, &sin)?);
     }

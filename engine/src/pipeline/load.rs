@@ -8,7 +8,6 @@ use candle_core::{DType, Device};
 use sha2::{Digest as _, Sha256};
 
 use super::{BundleManifest, CodecSpec, ImageSpec, LoraChoice, Preset, Request, TextSpec};
-use crate::device::system_memory_bytes;
 use crate::job::{JobCtx, Stage};
 use crate::models::byte_text::ByteTextEncoder;
 use crate::models::clip_image::OnDemandClip;
@@ -23,8 +22,6 @@ use crate::plan::Holding;
 use crate::weight_files::weight_paths;
 use crate::{Error, Result};
 
-/// The codec may take one part in so many of the memory that is free.
-const CODEC_SHARE: u64 = 2;
 /// Folder of the bundled model inside an assets folder.
 const BUNDLED: &str = "mini";
 
@@ -48,7 +45,11 @@ impl From<&Request> for LoraWish {
 
 impl LoraWish {
     /// Every file with its strength: the model's own first.
-    fn files(&self, folder: &Path, manifest: &BundleManifest) -> Result<Vec<(PathBuf, f64)>> {
+    pub(super) fn files(
+        &self,
+        folder: &Path,
+        manifest: &BundleManifest,
+    ) -> Result<Vec<(PathBuf, f64)>> {
         let fast = manifest
             .fast
             .as_ref()
@@ -135,9 +136,7 @@ impl Model {
                 let weights = Weights::open(&path, dtype, device)?;
                 let vae = WanVae::new(&WanVaeConfig::default(), &weights)?;
                 weights.finish()?;
-                // On a processor the machine's memory is known, and a part of it may be used.
-                let free = system_memory_bytes().filter(|_| device.is_cpu());
-                Box::new(vae.with_budget(free.map(|(_, free)| free / CODEC_SHARE)))
+                Box::new(vae.with_tile(holding.codec_tile))
             }
         };
         ctx.step(Stage::Load, 1, 3)?;

@@ -14,6 +14,8 @@ mod render;
 mod run;
 mod runner;
 mod save;
+mod settled;
+mod stopwatch;
 mod train;
 mod windows;
 
@@ -30,8 +32,10 @@ pub use load::{LoraWish, Model, asset, bundled_model};
 pub use observe::{ClipSize, Fitting, ObservedClip, observe};
 pub use planning::{bundle_parts, plan_request, run_shape};
 pub use render::render_clips;
-pub use run::{Generated, Settled, StageTime, Stopwatch, generate, generate_from};
+pub use run::{Generated, generate, generate_from};
 pub use runner::PipelineRunner;
+pub use settled::Settled;
+pub use stopwatch::{StageTime, Stopwatch};
 pub use train::train;
 
 use std::path::PathBuf;
@@ -100,6 +104,10 @@ pub struct Request {
     pub steps: Option<usize>,
     /// Guidance scale; 1 switches guidance off; `None` for the model's default.
     pub guidance: Option<f64>,
+    /// Relative change of the first block's residual below which a step reuses the one before; 0
+    /// computes every step. See [`crate::models::StepCache`].
+    #[serde(default)]
+    pub step_cache: f64,
     /// Time shift of the schedule; `None` for the model's default.
     #[serde(default)]
     pub shift: Option<f64>,
@@ -131,6 +139,7 @@ impl Default for Request {
             frames: None,
             steps: None,
             guidance: None,
+            step_cache: 0.0,
             shift: None,
             preset: Preset::Standard,
             loras: Vec::new(),

@@ -1,11 +1,11 @@
 //! The plan of a request: sizes from the bundle's headers, the machine as it stands.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device};
 
-use super::load::bundle_file;
-use super::run::sampling_defaults;
+use super::load::{LoraWish, bundle_file};
+use super::settled::sampling_defaults;
 use super::{BundleManifest, CodecSpec, ImageSpec, Observed, Request, bundled_model};
 use crate::models::one4d::AdapterFile;
 use crate::models::wan::vae::WanVaeConfig;
@@ -49,8 +49,25 @@ pub fn bundle_parts(folder: &Path) -> Result<ModelParts> {
         image,
         codec,
         dit: DitParts::of_file(&spec.config, &adapters, &base)?,
+        lora_values: 0,
         name: manifest.name,
     })
+}
+
+/// Values of all LoRA files, from their headers. A file that is not there is named when it is loaded.
+fn lora_values(files: &[(PathBuf, f64)]) -> Result<u64> {
+    let mut values = 0;
+    for (path, _) in files.iter().filter(|(path, _)| path.exists()) {
+        let file = Weights::open(path, DType::F32, &Device::Cpu)?;
+        let shapes = file
+            .names()
+            .into_iter()
+            .filter_map(|name| file.shape(&name));
+        values += shapes
+            .map(|shape| shape.iter().product::<usize>() as u64)
+            .sum::<u64>();
+    }
+    Ok(values)
 }
 
 /// A request with the model's defaults filled in, as far as memory and time depend on it.
@@ -67,6 +84,7 @@ pub fn run_shape(request: &Request, manifest: &BundleManifest) -> RunShape {
         width: manifest.width,
         steps: request.steps.unwrap_or(defaults.steps),
         guided: guidance != 1.0,
+        step_cache: request.step_cache,
         has_image: request.observed != Observed::Nothing,
     }
 }
@@ -81,7 +99,9 @@ pub fn plan_request(request: &Request, rates: Option<Rates>, freed_bytes: u64) -
         Some(folder) => folder.clone(),
         None => bundled_model()?,
     };
-    let parts = bundle_parts(&folder)?;
+    let mut parts = bundle_parts(&folder)?;
+    let manifest = BundleManifest::read(&folder)?;
+    parts.lora_values = lora_values(&LoraWish::from(request).files(&folder, &manifest)?)?;
     let device = request.device.open()?;
     let mut machine = Machine::detect(&device, request.memory_bytes);
     if request.memory_bytes.is_none() && machine.knows_memory() {
@@ -90,6 +110,6 @@ pub fn plan_request(request: &Request, rates: Option<Rates>, freed_bytes: u64) -
     if let Some(rates) = rates {
         machine = machine.with_rates(rates);
     }
-    let shape = run_shape(request, &BundleManifest::read(&folder)?);
+    let shape = run_shape(request, &manifest);
     Ok(plan::choose(&parts, &shape, &machine, request.weights))
 }

@@ -1,20 +1,17 @@
 //! From a request to a scene: media, condition, text, sample, decode, optimise.
 
-use std::time::Instant;
-
 use candle_core::{DType, Device, Tensor};
-use serde::Serialize;
 
 use super::centring::{Centring, Pictured, flags, reanchor};
 use super::observe::{ClipSize, Fitting, ObservedClip, observe, one_image_only};
-use super::{BundleManifest, Model, Preset, Request, SamplingDefaults, windows};
+use super::{Model, Request, Settled, Stopwatch, windows};
 use crate::conditioning;
 use crate::job::{JobCtx, Preview, Stage};
-use crate::models::DenoiserInputs;
 use crate::models::clip_image::ClipView;
 use crate::models::one4d::{ConditioningKind, four_d_nex};
+use crate::models::{DenoiserInputs, StepCacheReport};
 use crate::postopt::{self, JoinReport, PointmapClip, SolveOptions};
-use crate::sampler::{self, Latents, SamplerSettings, SolverKind};
+use crate::sampler::{self, Latents, Reusing, SamplerSettings};
 use crate::scene::{Plane, Points, ScaleTag, Scene4d, SceneMeta};
 use crate::{Error, Result};
 
@@ -22,134 +19,6 @@ use crate::{Error, Result};
 const CLIPPED: f32 = 0.98;
 /// Pixels along a side of one latent.
 const CODEC_STRIDE_PX: usize = 8;
-
-/// Seconds that a stage took.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct StageTime {
-    /// The stage.
-    pub stage: Stage,
-    /// Wall-clock seconds.
-    pub secs: f64,
-}
-
-/// Measures the stages of one run.
-pub struct Stopwatch {
-    started: Instant,
-    stages: Vec<StageTime>,
-}
-
-impl Default for Stopwatch {
-    fn default() -> Self {
-        Self {
-            started: Instant::now(),
-            stages: Vec::new(),
-        }
-    }
-}
-
-impl Stopwatch {
-    /// Ends the running stage and starts the next. A stage that comes again, as in every window of a
-    /// long clip, adds to its time.
-    pub fn lap(&mut self, stage: Stage) {
-        let secs = self.started.elapsed().as_secs_f64();
-        match self.stages.iter_mut().find(|known| known.stage == stage) {
-            Some(known) => known.secs += secs,
-            None => self.stages.push(StageTime { stage, secs }),
-        }
-        self.started = Instant::now();
-    }
-
-    /// Stages that are over, each once, in the order of their first end.
-    pub fn stages(&self) -> &[StageTime] {
-        &self.stages
-    }
-}
-
-/// Numbers of a run, settled from the request and the model's defaults.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
-pub struct Settled {
-    /// Frames, `4k + 1` up to the model's length; any number of a longer video.
-    pub frames: usize,
-    /// Denoising steps.
-    pub steps: usize,
-    /// Guidance scale.
-    pub guidance: f64,
-    /// Time shift of the schedule.
-    pub shift: f64,
-    /// Integrator and schedule.
-    pub solver: SolverKind,
-    /// Seed of the noise.
-    pub seed: u64,
-}
-
-impl Settled {
-    /// Fills in the model's defaults and checks the limits.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] naming the number and what would be accepted.
-    pub fn of(request: &Request, model: &Model) -> Result<Self> {
-        let defaults = sampling_defaults(request, &model.manifest);
-        let has_fast = model.manifest.fast.is_some() || !request.loras.is_empty();
-        if request.preset == Preset::Fast && !has_fast {
-            let reason = "this model brings no LoRA distilled to few steps; give one";
-            return Err(Error::invalid("preset fast", reason));
-        }
-        let settled = Self {
-            frames: request.frames.unwrap_or(model.manifest.frames),
-            steps: request.steps.unwrap_or(defaults.steps),
-            guidance: request.guidance.unwrap_or(defaults.guidance),
-            shift: request.shift.unwrap_or(defaults.shift),
-            solver: defaults.solver,
-            seed: request.seed,
-        };
-        let longest = model.manifest.frames;
-        let is_video = matches!(request.observed, super::Observed::Video(_));
-        let is_long = is_video && settled.frames > longest;
-        if is_long && windows::overlap(longest).is_none() {
-            return Err(Error::invalid(
-                format!("{} frames", settled.frames),
-                format!("windows of {longest} frames are too short to be joined"),
-            ));
-        }
-        if !is_long && (settled.frames % 4 != 1 || settled.frames > longest) {
-            return Err(Error::invalid(
-                format!("{} frames", settled.frames),
-                format!(
-                    "this model takes 1, 5, 9, .. up to {longest} frames; more only of a video, in \
-                     windows"
-                ),
-            ));
-        }
-        if !(1..=1000).contains(&settled.steps) {
-            return Err(Error::invalid(
-                format!("{} steps", settled.steps),
-                "between 1 and 1000 are possible",
-            ));
-        }
-        if !(settled.shift.is_finite() && settled.shift > 0.0 && settled.shift <= 100.0) {
-            return Err(Error::invalid(
-                format!("time shift {}", settled.shift),
-                "above 0 and at most 100 is possible; 1 shifts nothing",
-            ));
-        }
-        if !(settled.guidance.is_finite() && (0.0..=50.0).contains(&settled.guidance)) {
-            return Err(Error::invalid(
-                format!("guidance {}", settled.guidance),
-                "between 0 and 50 is possible; 1 switches guidance off",
-            ));
-        }
-        Ok(settled)
-    }
-}
-
-/// The numbers that a request's preset stands for.
-pub(super) fn sampling_defaults(request: &Request, manifest: &BundleManifest) -> SamplingDefaults {
-    let fast = manifest.fast.as_ref();
-    match request.preset {
-        Preset::Standard => manifest.sampling,
-        Preset::Fast => fast.map_or_else(SamplingDefaults::distilled, |fast| fast.sampling),
-    }
-}
 
 /// A generated scene.
 pub struct Generated {
@@ -230,8 +99,9 @@ pub(super) fn draw(
     ctx: &JobCtx,
 ) -> Result<Latents> {
     let inputs = inputs(model, request, settled, clip, watch, ctx)?;
-    let latents = sample(model, settled, &inputs, ctx)?;
+    let (latents, reused) = sample(model, settled, &inputs, ctx)?;
     watch.lap(Stage::Sample);
+    watch.note_reuse(reused);
     Ok(latents)
 }
 
@@ -348,13 +218,13 @@ fn image_tokens(model: &Model, clip: &ObservedClip, rows: usize) -> Result<Optio
     Ok(Some(Tensor::cat(&vec![tokens; rows], 0)?))
 }
 
-/// Integrates both branches from noise, showing a frame of every step's guess.
+/// Integrates both branches from noise, showing a frame of every step's guess; and what was reused.
 fn sample(
     model: &Model,
     settled: Settled,
     inputs: &DenoiserInputs,
     ctx: &JobCtx,
-) -> Result<Latents> {
+) -> Result<(Latents, Option<StepCacheReport>)> {
     let (batch, channels, frames, height, width) = inputs.condition.dims5()?;
     let shape = [batch, channels, frames, height, width];
     let noise = sampler::draw_noise(settled.seed, shape, &model.device)?;
@@ -375,7 +245,14 @@ fn sample(
         });
         Ok(())
     };
-    sampler::sample(&*model.denoiser, &noise, inputs, &settings, ctx, &mut show)
+    if settled.step_cache == 0.0 {
+        let denoiser = &*model.denoiser;
+        let latents = sampler::sample(denoiser, &noise, inputs, &settings, ctx, &mut show)?;
+        return Ok((latents, None));
+    }
+    let reusing = Reusing::new(&*model.denoiser, settled.step_cache, settled.steps);
+    let latents = sampler::sample(&reusing, &noise, inputs, &settings, ctx, &mut show)?;
+    Ok((latents, Some(reusing.report())))
 }
 
 /// Solves the cameras and puts everything into a scene.

@@ -12,6 +12,7 @@ use crate::device::device_name;
 use crate::import::{self, ImportRequest, Imported};
 use crate::job::{JobCtx, Stage};
 use crate::memory::{self, PeakMeter};
+use crate::models::StepCacheReport;
 use crate::plan::{Holding, Plan, Rates, bytes_for_people};
 use crate::scene::{self, Scene4d};
 use crate::worker::{JobRequest, JobRunner, Output};
@@ -124,6 +125,9 @@ impl PipelineRunner {
         });
         if !joins.is_empty() {
             report["joins"] = json!(joins);
+        }
+        if let Some(reuse) = watch.reuse() {
+            report["step_cache"] = json!(reuse);
         }
         let mut files = Vec::new();
         if let Some(out) = out {
@@ -337,5 +341,19 @@ fn summary(scene: &Scene4d, watch: &Stopwatch, total_secs: f64) -> String {
         scene.width,
         scene.height,
         stages.join(", ")
-    )
+    ) + &watch.reuse().map(reuse_line).unwrap_or_default()
+}
+
+/// What a step cache did, and how wrong it was.
+fn reuse_line(reuse: StepCacheReport) -> String {
+    let steps = reuse.computed + reuse.reused;
+    let error = match reuse.checks {
+        0 => "no check".to_owned(),
+        _ => format!(
+            "off by {:.1} % where it was checked, at most {:.1} %",
+            100.0 * reuse.mean_error,
+            100.0 * reuse.largest_error
+        ),
+    };
+    format!("\n{} of {steps} steps reused; {error}", reuse.reused)
 }

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::run::{Settled, Stopwatch, develop, draw};
+use super::run::{develop, draw};
 use super::runner::is_scene_file;
-use super::{Model, ObservedClip, Request};
+use super::{Model, ObservedClip, Request, Settled, Stopwatch};
 use crate::job::{JobCtx, JobSink, Preview, Progress, Stage, Warning};
 use crate::postopt::{JoinReport, Window, join_windows, window_spans};
 use crate::scene::{self, Scene4d};

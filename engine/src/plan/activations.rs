@@ -2,7 +2,8 @@
 
 use super::parts::{CodecParts, TextParts};
 use super::{DitParts, Holding, Machine, RunShape, Term};
-use crate::kernels::stored_linear;
+use crate::kernels::{attention, linear, stored_linear};
+use crate::models::wan::vae::Tiling;
 use crate::nn::WeightForm;
 
 /// Pixels along a side behind one latent, and frames behind one but the first.
@@ -64,6 +65,8 @@ pub(super) fn block(
     let scratch = |[outputs, inputs]: [usize; 2], rows: usize| {
         if narrow {
             stored_linear::scratch_bytes(rows, (outputs, inputs), machine.threads)
+        } else if machine.value_bytes == 4 {
+            linear::scratch_bytes((outputs, inputs), machine.threads)
         } else {
             0
         }
@@ -71,7 +74,12 @@ pub(super) fn block(
     let square = scratch([cfg.dim, cfg.dim], size.rows * size.tokens);
     // Tokens, norm, queries, keys, values and the result of attention with its log-sum-exp.
     let lse = positions * cfg.num_heads as u64 * 4;
-    let attention = 6 * width + lse;
+    let packed = match machine.value_bytes {
+        4 => attention::scratch_bytes(size.tokens, cfg.num_heads, cfg.head_dim()),
+        _ => 0,
+    };
+    let at_once = size.rows.min(machine.threads) as u64;
+    let attention = 6 * width + lse + packed * at_once;
     let values = 5 * width + square;
     // Tokens before and after attention, the norm, and the hidden layer on both sides of its
     // activation; then the hidden layer and what comes of it. Pieces also keep their results.
@@ -107,6 +115,18 @@ fn hidden_piece_input(dim: usize, rows: usize, value: u64, is_whole: bool) -> u6
     }
 }
 
+/// What the step cache keeps between steps, or while the blocks run: the residual of the blocks or
+/// the tokens after the first, and two samples of an eighth of the tokens.
+pub(super) fn step_cache(dit: &DitParts, size: Tokens, run: &RunShape, machine: &Machine) -> Term {
+    let values = (size.rows * size.tokens * dit.config.dim) as u64;
+    let bytes = if run.step_cache > 0.0 {
+        values * machine.value_bytes + values
+    } else {
+        0
+    };
+    Term::new("step cache", bytes)
+}
+
 /// What is given to every block: text and image tokens, angles, times.
 pub(super) fn given(dit: &DitParts, text: &TextParts, size: Tokens, machine: &Machine) -> Term {
     let cfg = &dit.config;
@@ -132,38 +152,74 @@ pub(super) fn latents(size: Tokens, run: &RunShape) -> Term {
     Term::new("latents", 4 * (clips * size.latent_values) as u64)
 }
 
-/// The codec at work on one clip, and what has been decoded.
-pub(super) fn decode(codec: &CodecParts, run: &RunShape, value_bytes: u64) -> Vec<Term> {
-    let pixels = (run.frames * run.height * run.width) as u64;
-    // Frames of one branch wait while the other is decoded, in pieces, joined, and clamped.
-    let decoded = Term::new("decoded frames and points", 3 * 4 * pixels * 4);
+/// The codec at work on one clip, and what has been decoded. Encoding takes less at every size: its
+/// layers remember fewer frames, and there is one clip, not two.
+pub(super) fn decode(
+    codec: &CodecParts,
+    run: &RunShape,
+    tile: Option<usize>,
+    value_bytes: u64,
+) -> Vec<Term> {
+    // Frames of the other branch wait.
+    decode_beside(codec, run, tile, (value_bytes, 1))
+}
+
+fn decode_beside(
+    codec: &CodecParts,
+    run: &RunShape,
+    tile: Option<usize>,
+    (value_bytes, waiting): (u64, u64),
+) -> Vec<Term> {
+    let clip = 3 * 4 * (run.frames * run.height * run.width) as u64;
+    let term = |bytes| Term::new("decoded frames and points", bytes);
     let Some(channels) = codec.base_channels else {
-        return vec![decoded];
+        return vec![term((waiting + 2) * clip)];
     };
-    let frame = (channels * run.height * run.width) as u64 * value_bytes;
+    let longest = tile.map_or(usize::MAX, |cells| Tiling::of(cells).tile * SPACE);
+    let (height, width) = (run.height.min(longest), run.width.min(longest));
+    let is_cut = (height, width) != (run.height, run.width);
+    let frame = (channels * height * width) as u64 * value_bytes;
     let per_piece = (CODEC_PIECE_BYTES / (TIME as u64 * frame).max(1)).max(1);
     let latents = (run.frames.max(1) - 1) / TIME + 1;
     // The first latent is one frame, each other one four.
     let first = per_piece.min(latents as u64);
     let rest = (latents as u64 - first).min(per_piece);
     let frames = (1 + TIME as u64 * (first - 1)).max(TIME as u64 * rest);
-    // The last doubling: the input with twice the channels at half the size, its pixels repeated,
-    // laid out anew with a border, and the result. Layers keep two frames each: six at full size,
-    // six with twice the channels at half of it, seven with four times at a quarter, and the head.
-    let widest = frames * frame * 11 / 2;
-    let kept = frame * 47 / 2;
+    // A residual block at full size: its input, what the convolution is given, that laid out anew with
+    // a border and the two frames before it, and the result.
+    let bordered = (channels * (height + 2) * (width + 2)) as u64 * value_bytes;
+    let widest = 3 * frames * frame + (frames + 2) * bordered;
+    // Layers keep two frames each: six at full size, six with twice the channels at half of it, seven
+    // with four times at a quarter, and the head. In a clip of one piece the widest layer comes before
+    // the last two have anything to keep.
+    let has_past = latents as u64 > first;
+    let kept = frame * 47 / 2 - if has_past { 0 } else { 4 * frame };
+    // Pieces are joined when the last is done. Tiles go into a picture of their own.
+    let part = 3 * 4 * (run.frames * height * width) as u64;
+    let picture = if is_cut {
+        clip + 4 * (run.height * run.width) as u64
+    } else {
+        0
+    };
+    let codec_at_work = kept + picture + (widest + part).max(2 * part);
+    // At the end the clip is clamped.
+    let most = codec_at_work.max(2 * clip);
     vec![
         Term::new("activations of the codec", widest),
         Term::new("frames that the codec's layers remember", kept),
-        decoded,
+        term((waiting * clip + most).saturating_sub(widest + kept)),
     ]
 }
 
 /// What decoding one clip holds beside the codec's weights, nothing else having been decoded.
-pub fn decode_bytes(codec: &CodecParts, run: &RunShape, value_bytes: u64) -> u64 {
-    let clip = 3 * 4 * (run.frames * run.height * run.width) as u64;
-    let terms = decode(codec, run, value_bytes);
-    terms.iter().map(|term| term.bytes).sum::<u64>() - clip
+pub fn decode_bytes(
+    codec: &CodecParts,
+    run: &RunShape,
+    tile: Option<usize>,
+    value_bytes: u64,
+) -> u64 {
+    let terms = decode_beside(codec, run, tile, (value_bytes, 0));
+    terms.iter().map(|term| term.bytes).sum()
 }
 
 /// The text encoder at work on one prompt.

@@ -8,6 +8,8 @@ use crate::nn::WeightForm;
 
 /// Tokens of a row that pass the feed-forward at a time, where not all fit.
 const PIECES: [Option<usize>; 4] = [None, Some(8192), Some(2048), Some(512)];
+/// Sides of the codec's tiles in latent cells, where whole pictures do not fit.
+const TILES: [usize; 4] = [64, 48, 32, 16];
 
 /// Ways to hold the denoiser, the best first.
 ///
@@ -39,7 +41,9 @@ fn ways(dit: &DitParts) -> Vec<(WeightForm, bool)> {
 
 /// Every way to hold the denoiser, the best first; those with `form` only where one is asked for.
 ///
-/// Smaller pieces in the feed-forward cost next to nothing, so they come before another form.
+/// Smaller pieces in the feed-forward cost next to nothing, so they come before another form. Tiles of
+/// the codec are nearly, not quite, the same picture, so they come after every form that is exact, and
+/// before those that round.
 pub fn alternatives(dit: &DitParts, form: Option<WeightForm>) -> Vec<Holding> {
     let mut ways = ways(dit);
     if let Some(form) = form {
@@ -48,14 +52,28 @@ pub fn alternatives(dit: &DitParts, form: Option<WeightForm>) -> Vec<Holding> {
             ways.push((form, true));
         }
     }
-    let with_pieces = |(form, streamed): (WeightForm, bool)| {
-        PIECES.map(|hidden_tokens| Holding {
-            form,
-            streamed,
-            hidden_tokens,
-        })
-    };
-    ways.into_iter().flat_map(with_pieces).collect()
+    let rounds =
+        |(form, _): &(WeightForm, bool)| matches!(form, WeightForm::Q8_0 | WeightForm::Q4K);
+    let (rounded, exact): (Vec<_>, Vec<_>) = ways.into_iter().partition(rounds);
+    let tiles = || [None].into_iter().chain(TILES.map(Some));
+    let mut holdings = Vec::new();
+    for (ways, codec_tile) in [exact, rounded]
+        .iter()
+        .flat_map(|w| tiles().map(move |t| (w, t)))
+    {
+        for (&(form, streamed), hidden_tokens) in ways
+            .iter()
+            .flat_map(|way| PIECES.map(move |piece| (way, piece)))
+        {
+            holdings.push(Holding {
+                form,
+                streamed,
+                hidden_tokens,
+                codec_tile,
+            });
+        }
+    }
+    holdings
 }
 
 /// Plans a run: the first of [`alternatives`] that fits, else the smallest, with advice.
@@ -110,6 +128,9 @@ struct Held {
     blocks: u64,
     rest: u64,
     adapters: u64,
+    /// LoRA files: their low-rank parts beside the weights, and the files while they are read.
+    loras: u64,
+    lora_files: u64,
     /// Taken beside the weights while a block is read or rounded.
     transient: u64,
     codec: u64,
@@ -151,6 +172,8 @@ impl Held {
             WeightForm::Plain | WeightForm::Bf16 | WeightForm::Stored => 0,
         };
         let two = layers.min(2);
+        // Merged only into f32 that stays; see `pipeline::load`.
+        let lies_beside = holding.form != WeightForm::Plain || holding.streamed || value < 4;
         Self {
             blocks: if holding.streamed {
                 two * (block + rest)
@@ -160,6 +183,12 @@ impl Held {
             rest: dit.global_values * value,
             adapters: dit.adapters.global_values * value
                 + adapters * if holding.streamed { two } else { layers },
+            loras: if lies_beside {
+                4 * model.lora_values
+            } else {
+                0
+            },
+            lora_files: 4 * model.lora_values,
             transient: file_copy + wide_copy,
             codec: model.codec.values * value,
             text: if model.text.on_demand {
@@ -188,6 +217,7 @@ impl Held {
             Term::new("blocks of the denoiser", blocks),
             Term::new("rest of the denoiser", self.rest),
             Term::new(adapters, self.adapters),
+            Term::new("low-rank parts of LoRA files", self.loras),
             Term::new("codec", self.codec),
             Term::new("text encoder", self.text),
         ];
@@ -210,8 +240,11 @@ impl Held {
         };
         let mut stages = Vec::new();
         if !holding.streamed {
-            let term = Term::new("a matrix while it is converted", self.transient);
-            stages.push(with("load", vec![term]));
+            let more = vec![
+                Term::new("LoRA files", self.lora_files),
+                Term::new("a matrix while it is converted", self.transient),
+            ];
+            stages.push(with("load", more));
         }
         let text = vec![
             Term::new("two layers of the text encoder", self.text_at_work),
@@ -229,11 +262,12 @@ impl Held {
         }
         denoise.push(activations::given(&model.dit, &model.text, size, machine));
         denoise.push(activations::latents(size, run));
+        denoise.push(activations::step_cache(&model.dit, size, run, machine));
         denoise.extend(activations::block(&model.dit, size, holding, machine));
         stages.push(with("denoise", denoise));
         stages.push(with(
             "decode",
-            activations::decode(&model.codec, run, machine.value_bytes),
+            activations::decode(&model.codec, run, holding.codec_tile, machine.value_bytes),
         ));
         stages
     }

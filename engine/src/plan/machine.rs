@@ -16,6 +16,7 @@ const ASSUMED: Rates = Rates {
     wide_gflops: 200.0,
     narrow_gflops: 200.0,
     read_bytes: 2_000_000_000.0,
+    measured: false,
 };
 
 /// How fast a machine computes and reads.
@@ -27,6 +28,9 @@ pub struct Rates {
     pub narrow_gflops: f64,
     /// Bytes a second from a weight file; assumed, not measured.
     pub read_bytes: f64,
+    /// The rates of products were measured on this machine.
+    #[serde(default)]
+    pub measured: bool,
 }
 
 impl Default for Rates {
@@ -47,6 +51,7 @@ impl Rates {
             return Ok(Self {
                 wide_gflops: gflops,
                 narrow_gflops: gflops,
+                measured: true,
                 ..ASSUMED
             });
         }
@@ -61,6 +66,7 @@ impl Rates {
         Ok(Self {
             wide_gflops: device::matrix_gflops()?,
             narrow_gflops: 2.0 * (SIZE as f64).powi(3) / best_secs / 1e9,
+            measured: true,
             ..ASSUMED
         })
     }
@@ -118,6 +124,7 @@ impl Machine {
                 wide_gflops: 60_000.0,
                 narrow_gflops: 120_000.0,
                 read_bytes: 10_000_000_000.0,
+                measured: false,
             },
         }
     }

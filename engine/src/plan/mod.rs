@@ -30,6 +30,9 @@ pub struct Holding {
     pub streamed: bool,
     /// Tokens of a row that pass the feed-forward at a time; `None` for all.
     pub hidden_tokens: Option<usize>,
+    /// Longest side of what passes the codec at a time, in latent cells; `None` for whole pictures.
+    #[serde(default)]
+    pub codec_tile: Option<usize>,
 }
 
 /// A run, as far as memory and time depend on it.
@@ -45,6 +48,9 @@ pub struct RunShape {
     pub steps: usize,
     /// Guidance is on: every branch has a row with and a row without the prompt.
     pub guided: bool,
+    /// Threshold of the step cache, 0 for none.
+    #[serde(default)]
+    pub step_cache: f64,
     /// An image is observed, so that a model with an image path reads its tower.
     pub has_image: bool,
 }
@@ -107,6 +113,8 @@ pub struct TimeEstimate {
     pub step_secs: f64,
     /// Of it, waiting for weights that are read more slowly than they are used.
     pub waiting_secs: f64,
+    /// Steps that the step cache is taken to reuse; how many it does is seen in the run.
+    pub reused_steps: usize,
     /// All steps.
     pub denoise_secs: f64,
     /// Decoding both branches.

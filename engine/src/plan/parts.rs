@@ -126,6 +126,8 @@ pub struct ModelParts {
     pub codec: CodecParts,
     /// The denoiser.
     pub dit: DitParts,
+    /// Values of the LoRA files that go on it.
+    pub lora_values: u64,
 }
 
 /// Shapes that a network asks for.
@@ -351,6 +353,7 @@ impl ModelParts {
             image,
             codec: CodecParts::wan(&WanVaeConfig::wan21())?,
             dit: DitParts::of_config(cfg, &adapters, form)?,
+            lora_values: 0,
         })
     }
 }

@@ -45,6 +45,41 @@ impl Plan {
         }
     }
 
+    /// How long it takes, and what that rests on.
+    fn write_times(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let time = &self.time;
+        writeln!(
+            f,
+            "about {} (an estimate): text {}, encode {}, denoise {} ({} a step{}), decode {}",
+            secs_for_people(time.total_secs),
+            secs_for_people(time.text_secs),
+            secs_for_people(time.encode_secs),
+            secs_for_people(time.denoise_secs),
+            secs_for_people(time.step_secs),
+            match time.waiting_secs {
+                secs if secs > 0.05 * time.step_secs => {
+                    format!(", of it {} waiting for weights", secs_for_people(secs))
+                }
+                _ => String::new(),
+            },
+            secs_for_people(time.decode_secs),
+        )?;
+        if time.reused_steps > 0 {
+            writeln!(
+                f,
+                "with {} of {} steps reused by the step cache, which is an assumption",
+                time.reused_steps, self.run.steps
+            )?;
+        }
+        if !self.machine.rates.measured {
+            writeln!(
+                f,
+                "the times are for assumed speeds, not measured on such a machine"
+            )?;
+        }
+        Ok(())
+    }
+
     /// The stage that needs the most.
     pub fn widest_stage(&self) -> Option<&StageMemory> {
         self.stages.iter().max_by_key(|stage| stage.bytes())
@@ -81,6 +116,13 @@ impl fmt::Display for Plan {
                 "the feed-forward takes {tokens} tokens of a row at a time"
             )?;
         }
+        if let Some(cells) = self.holding.codec_tile {
+            let side = 8 * cells;
+            writeln!(
+                f,
+                "the codec takes tiles of {side} x {side} pixels at a time"
+            )?;
+        }
         writeln!(f)?;
         for stage in &self.stages {
             writeln!(
@@ -105,23 +147,7 @@ impl fmt::Display for Plan {
         let (peak, limit) = (bytes_for_people(self.peak_bytes), self.limit_for_people());
         writeln!(f)?;
         writeln!(f, "peak {peak}, {fit} {limit}")?;
-        let time = &self.time;
-        writeln!(
-            f,
-            "about {} (an estimate): text {}, encode {}, denoise {} ({} a step{}), decode {}",
-            secs_for_people(time.total_secs),
-            secs_for_people(time.text_secs),
-            secs_for_people(time.encode_secs),
-            secs_for_people(time.denoise_secs),
-            secs_for_people(time.step_secs),
-            match time.waiting_secs {
-                secs if secs > 0.05 * time.step_secs => {
-                    format!(", of it {} waiting for weights", secs_for_people(secs))
-                }
-                _ => String::new(),
-            },
-            secs_for_people(time.decode_secs),
-        )?;
+        self.write_times(f)?;
         self.advice
             .iter()
             .try_for_each(|line| writeln!(f, "- {line}"))

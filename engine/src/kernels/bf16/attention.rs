@@ -26,7 +26,7 @@ pub(crate) fn attention(q: &Tensor, k: &Tensor, v: &Tensor, scale: f64) -> Resul
         candle_core::bail!("attention: q is {:?}, k {:?}", q.dims(), k.dims());
     }
     let (q_values, k_values, v_values) = (read(q)?, read(k)?, read(v)?);
-    let mut out = vec![bf16::ZERO; q_values.len()];
+    let mut out = super::zeros(q_values.len());
     let head_of = |data, row: usize, head: usize, len: usize| {
         let first = (row * len * a + head) * d;
         let data: &[bf16] = data;

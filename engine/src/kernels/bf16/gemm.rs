@@ -303,17 +303,22 @@ const BLOCK_PANELS: usize = 12;
 /// Bytes of the right factor that are packed at a time.
 const PACKED_BYTES: usize = 32 << 20;
 
-/// `left right^T` for `left` `[rows, k]` and `right` `[cols, k]`, into `out` `[rows, cols]`.
+/// `left right^T` for `left` `[rows, k]` and `right` `[cols, k]`: `[rows, cols]`.
 ///
-/// `finish(column, sums, out)` turns a piece of a row of sums into results.
+/// `finish(column, sums, out)` turns a piece of a row of sums into results. The result is not filled
+/// before: its pages are first touched by the threads that compute them.
 pub(super) fn product(
     left: Mat,
     right: Mat,
-    out: &mut [bf16],
     finish: impl Fn(usize, &[f32], &mut [bf16]) + Sync,
-) {
+) -> Vec<bf16> {
     let (rows, cols) = (left.rows, right.rows);
-    assert!(left.cols == right.cols && out.len() == rows * cols);
+    assert!(left.cols == right.cols);
+    let mut out: Vec<bf16> = Vec::with_capacity(rows * cols);
+    if rows * cols == 0 {
+        return out;
+    }
+    let room = &mut out.spare_capacity_mut()[..rows * cols];
     let columns = (PACKED_BYTES / 2 / left.cols.max(1)).max(PANEL) / PANEL * PANEL;
     let block_rows = rows
         .div_ceil(MIN_BLOCKS)
@@ -326,9 +331,10 @@ pub(super) fn product(
             ..right
         };
         let packed = Right::from_transposed(part);
-        out.par_chunks_mut(block_rows * cols)
+        room.par_chunks_mut(block_rows * cols)
             .enumerate()
             .for_each_init(Sums::new, |sums, (block, out)| {
+                let mut line = [bf16::ZERO; BLOCK_PANELS * PANEL];
                 let block_rows = (block * block_rows, out.len() / cols);
                 let tiles = pack_all(left, block_rows, packed.pairs);
                 for first in (0..packed.panels()).step_by(BLOCK_PANELS) {
@@ -344,11 +350,21 @@ pub(super) fn product(
                         .chunks_exact(sums.stride)
                         .zip(out.chunks_exact_mut(cols))
                     {
-                        finish(col, &sums[..width], &mut out[col..col + width]);
+                        finish(col, &sums[..width], &mut line[..width]);
+                        out[col..col + width].write_copy_of_slice(&line[..width]);
                     }
                 }
             });
     }
+    #[expect(
+        unsafe_code,
+        reason = "a result that is written once, by several threads"
+    )]
+    // SAFETY: blocks of rows, and in each all columns of all parts of `right`, have been written.
+    unsafe {
+        out.set_len(rows * cols);
+    }
+    out
 }
 
 /// The rows of a block, [`MAX_PAIRS`] at a time.
@@ -409,17 +425,11 @@ mod tests {
             (7, 65, 1701),
         ] {
             let (a, b) = (matrix(m, k, 1), matrix(n, k, 2));
-            let mut out = vec![bf16::NAN; m * n];
             let seen = Mutex::new(Vec::new());
-            product(
-                Mat::new(&a, m, k),
-                Mat::new(&b, n, k),
-                &mut out,
-                |col, sums, out| {
-                    seen.lock().unwrap().push((col, sums.len()));
-                    crate::kernels::bf16::narrow(sums, out);
-                },
-            );
+            let out = product(Mat::new(&a, m, k), Mat::new(&b, n, k), |col, sums, out| {
+                seen.lock().unwrap().push((col, sums.len()));
+                crate::kernels::bf16::narrow(sums, out);
+            });
             let columns: usize = seen.into_inner().unwrap().iter().map(|s| s.1).sum();
             assert_eq!(columns, m * n);
             let out: Vec<f32> = out.iter().map(|x| x.to_f32()).collect();

@@ -1,7 +1,6 @@
 //! `x W^T + b` in bf16.
 
 use candle_core::{Result, Tensor};
-use half::bf16;
 
 use super::gemm::{Mat, product};
 use super::{narrow, narrow_one, read};
@@ -29,11 +28,9 @@ pub(crate) fn linear(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Resu
         None => None,
     };
     let rows = x_values.len() / inputs.max(1);
-    let mut out = vec![bf16::ZERO; rows * outputs];
-    product(
+    let out = product(
         Mat::new(&x_values, rows, inputs),
         Mat::new(&weight_values, outputs, inputs),
-        &mut out,
         |col, sums, out| {
             vectorised(
                 #[inline(always)]

@@ -10,6 +10,7 @@ pub(crate) mod rowwise;
 
 use candle_core::{CpuStorage, DType, Error, Result, Storage, StorageRef, Tensor};
 use half::bf16;
+use half::vec::HalfBitsVecExt as _;
 use std::ops::Deref;
 
 /// True if the kernels of this module can take these tensors, all bf16, on this processor.
@@ -18,11 +19,6 @@ pub(crate) fn accept(tensors: &[&Tensor]) -> bool {
         && tensors
             .iter()
             .all(|t| t.device().is_cpu() && t.dtype() == DType::BF16 && !t.track_op())
-}
-
-/// True if tensors are f32 in main memory and no variable leads to them.
-pub(crate) fn accept_f32(tensors: &[&Tensor]) -> bool {
-    super::accept(tensors) && tensors.iter().all(|t| !t.track_op())
 }
 
 /// The values of a contiguous bf16 tensor in main memory, under its read lock.
@@ -36,6 +32,11 @@ fn read(tensor: &Tensor) -> Result<impl Deref<Target = [bf16]>> {
         _ => None,
     })
     .map_err(|_| Error::msg("a bf16 kernel needs a bf16 tensor in main memory"))
+}
+
+/// Zeros that the allocator gives untouched, so that their pages belong to the threads that write them.
+fn zeros(len: usize) -> Vec<bf16> {
+    vec![0_u16; len].reinterpret_into()
 }
 
 #[inline(always)]

@@ -2,7 +2,6 @@
 //! on by the f32 kernel of the same name, and rounded once.
 
 use candle_core::{Result, Tensor};
-use half::bf16;
 use rayon::prelude::*;
 
 use super::{narrow, read, widen};
@@ -21,7 +20,7 @@ fn map_rows(
 ) -> Result<Tensor> {
     let values = read(x)?;
     let values = &*values;
-    let mut out = vec![bf16::ZERO; values.len()];
+    let mut out = super::zeros(values.len());
     let rows = rows_per_piece(width);
     out.par_chunks_mut(rows * width).enumerate().for_each_init(
         || (vec![0.0; width], vec![0.0; width]),

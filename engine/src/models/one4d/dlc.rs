@@ -1,5 +1,6 @@
 //! The denoiser: two coupled branches over one frozen base.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::spatial::{Spatial, shared_rope};
 use crate::models::wan::{
     AdapterPlan, LoraStack, TimeEmbedding, TokenContext, WanConfig, WanDit, repeat_rows,
 };
-use crate::models::{Denoiser, DenoiserInputs, Velocities};
+use crate::models::{Denoiser, DenoiserInputs, StepCache, Velocities};
 use crate::nn::{RopeTable, Weights};
 use crate::{Error, Result};
 
@@ -153,6 +154,17 @@ impl One4d {
         sigmas: &[f64],
         inputs: &DenoiserInputs,
     ) -> Result<Velocities> {
+        self.forward_with([rgb, xyz], sigmas, inputs, None)
+    }
+
+    /// [`Self::forward`], reusing what `cache` keeps where there is one.
+    fn forward_with(
+        &self,
+        [rgb, xyz]: [&Tensor; 2],
+        sigmas: &[f64],
+        inputs: &DenoiserInputs,
+        cache: Option<&mut StepCache>,
+    ) -> Result<Velocities> {
         let (batch, channels, t, h, w) = rgb.dims5()?;
         if xyz.dims() != rgb.dims() || channels != self.base.config().out_dim {
             let required = format!("[{batch}, {}, {t}, {h}, {w}]", self.base.config().out_dim);
@@ -179,8 +191,14 @@ impl One4d {
         }
         let (tokens, rope) = self.enter(&conditioned, xyz, rows, self.base.rope(grid)?)?;
         let given = self.block_inputs(sigmas, inputs, tokens.dim(0)?, rope)?;
-        let tokens = self.blocks(tokens, &given)?;
-        self.exit(&tokens, &given.time, grid)
+        let count = self.base.blocks().len();
+        let exit = |tokens: &Tensor| self.exit(tokens, &given.time, grid);
+        let Some(cache) = cache else {
+            return exit(&self.blocks(tokens, 0..count, &given)?);
+        };
+        let first = self.blocks(tokens.clone(), 0..1, &given)?;
+        let rest = |tokens| self.blocks(tokens, 1..count, &given);
+        cache.step(tokens, first, rest, exit)
     }
 
     /// Latents of both branches to tokens: twice the rows, the same rows or twice the tokens, by
@@ -272,8 +290,13 @@ impl One4d {
         })
     }
 
-    fn blocks(&self, mut tokens: Tensor, given: &BlockInputs) -> Result<Tensor> {
-        self.base.blocks().for_each(|index, block| {
+    fn blocks(
+        &self,
+        mut tokens: Tensor,
+        range: Range<usize>,
+        given: &BlockInputs,
+    ) -> Result<Tensor> {
+        self.base.blocks().for_range(range, |index, block| {
             let projection = &given.time.projection;
             tokens = block.forward(&tokens, projection, &given.context, &given.rope)?;
             if let Parts::Decoupled(parts) = &self.parts {
@@ -282,6 +305,21 @@ impl One4d {
             Ok(())
         })?;
         Ok(tokens)
+    }
+}
+
+impl One4d {
+    /// Outputs as velocities, whatever the model predicts.
+    fn velocities_of(
+        &self,
+        outputs: Velocities,
+        [rgb, xyz]: [&Tensor; 2],
+        sigma: f64,
+    ) -> Result<Velocities> {
+        Ok(Velocities {
+            rgb: self.prediction.velocity(rgb, outputs.rgb, sigma)?,
+            xyz: self.prediction.velocity(xyz, outputs.xyz, sigma)?,
+        })
     }
 }
 
@@ -294,9 +332,18 @@ impl Denoiser for One4d {
         inputs: &DenoiserInputs,
     ) -> Result<Velocities> {
         let outputs = self.forward(rgb, xyz, &[sigma], inputs)?;
-        Ok(Velocities {
-            rgb: self.prediction.velocity(rgb, outputs.rgb, sigma)?,
-            xyz: self.prediction.velocity(xyz, outputs.xyz, sigma)?,
-        })
+        self.velocities_of(outputs, [rgb, xyz], sigma)
+    }
+
+    fn velocities_reusing(
+        &self,
+        rgb: &Tensor,
+        xyz: &Tensor,
+        sigma: f64,
+        inputs: &DenoiserInputs,
+        cache: &mut StepCache,
+    ) -> Result<Velocities> {
+        let outputs = self.forward_with([rgb, xyz], &[sigma], inputs, Some(cache))?;
+        self.velocities_of(outputs, [rgb, xyz], sigma)
     }
 }

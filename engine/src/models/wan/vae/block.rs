@@ -1,14 +1,11 @@
 //! Residual and attention blocks of the codec.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use crate::Result;
-use crate::nn::{CausalConv3d, FrameCache, Init, Linear, Weights, attention, silu};
+use crate::nn::{CausalConv3d, FrameCache, Init, Linear, Weights, attention, channel_norm};
 
-/// Below this squared length a vector counts as zero.
-const SMALLEST_SQUARE: f64 = 1e-24;
-
-/// `x / max(|x|, 1e-12) * sqrt(C) * gamma`, the length taken over the channels, in f32.
+/// The codec's norm, see [`channel_norm`].
 #[derive(Clone, Debug)]
 pub(super) struct ChannelNorm {
     /// `[C, 1, ..]`.
@@ -26,19 +23,16 @@ impl ChannelNorm {
 
     /// # Shapes
     /// - `x`: `[B, C, T, H, W]`; returns that shape
-    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (_b, c, _t, _h, _w) = x.dims5()?;
-        let wide = x.to_dtype(DType::F32)?;
-        // The floor lies under the root, where it keeps the gradient at zero finite.
-        let length = wide
-            .sqr()?
-            .sum_keepdim(1)?
-            .maximum(SMALLEST_SQUARE)?
-            .sqrt()?;
-        let gain = (self.gamma.to_dtype(DType::F32)? * (c as f64).sqrt())?;
-        let normed = wide.broadcast_div(&length)?;
-        let normed = normed.broadcast_mul(&gain.reshape((1, c, 1, 1, 1))?)?;
-        Ok(normed.to_dtype(x.dtype())?)
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        channel_norm(x, &self.gamma, false)
+    }
+
+    /// SiLU of the norm, which is what convolutions see.
+    ///
+    /// # Shapes
+    /// - `x`: `[B, C, T, H, W]`; returns that shape
+    pub(super) fn activated(&self, x: &Tensor) -> Result<Tensor> {
+        channel_norm(x, &self.gamma, true)
     }
 }
 
@@ -74,10 +68,14 @@ impl ResidualBlock {
     /// - `x`: `[B, C, T, H, W]`; returns `[B, O, T, H, W]`
     pub(super) fn forward(&self, x: &Tensor, cache: &mut FrameCache) -> Result<Tensor> {
         let (_b, _c, _t, _h, _w) = x.dims5()?;
-        let y = self.conv1.forward(&silu(&self.norm1.forward(x)?)?, cache)?;
-        let y = self
-            .conv2
-            .forward(&silu(&self.norm2.forward(&y)?)?, cache)?;
+        let y = self.conv1.forward(&self.norm1.activated(x)?, cache)?;
+        // The first convolution's result goes before the second's exists.
+        let hidden = {
+            let y = y;
+            self.norm2.activated(&y)?
+        };
+        let y = self.conv2.forward(&hidden, cache)?;
+        drop(hidden);
         let around = match &self.shortcut {
             Some(conv) => conv.forward(x, cache)?,
             None => x.clone(),

@@ -6,7 +6,7 @@ use super::WanVaeConfig;
 use super::block::{AttentionBlock, ChannelNorm, ResidualBlock};
 use super::resample::Downsample;
 use crate::Result;
-use crate::nn::{CausalConv3d, FrameCache, Weights, silu};
+use crate::nn::{CausalConv3d, FrameCache, Weights};
 
 enum Layer {
     Residual(ResidualBlock),
@@ -55,7 +55,7 @@ impl Head {
     /// # Shapes
     /// - `x`: `[B, C, T, H, W]`; returns `[B, O, T, H, W]`
     pub(super) fn forward(&self, x: &Tensor, cache: &mut FrameCache) -> Result<Tensor> {
-        self.conv.forward(&silu(&self.norm.forward(x)?)?, cache)
+        self.conv.forward(&self.norm.activated(x)?, cache)
     }
 }
 

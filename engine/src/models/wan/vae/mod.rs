@@ -9,13 +9,11 @@ mod config;
 mod decoder;
 mod encoder;
 mod keys;
-mod memory;
 mod resample;
 mod stats;
 mod tiles;
 
 pub use config::WanVaeConfig;
-pub use memory::CellValues;
 pub use stats::{LatentStats, WAN_LATENT_MEAN, WAN_LATENT_STD};
 pub use tiles::Tiling;
 
@@ -53,8 +51,8 @@ pub struct WanVae {
     decoder: Decoder,
     stats: LatentStats,
     dtype: DType,
-    /// Memory for caches and activations; clips that take more go through in tiles.
-    budget_bytes: Option<u64>,
+    /// Longest side of what goes through at a time, in latent cells; larger pictures go in tiles.
+    tile: Option<usize>,
 }
 
 impl WanVae {
@@ -76,30 +74,22 @@ impl WanVae {
             decoder: Decoder::new(config, &weights.pp("decoder"))?,
             stats: LatentStats::new(mean, std, weights.device())?,
             dtype: weights.dtype(),
-            budget_bytes: None,
+            tile: None,
             config: config.clone(),
         })
     }
 
-    /// The same codec with a limit on what caches and activations may take, in bytes: what takes more
-    /// is cut into tiles of space. Without a limit nothing is.
+    /// The same codec, through which pictures with a longer side than `tile` latent cells go in tiles
+    /// of that side; with `None` none does. What a tile takes is counted in [`crate::plan`].
     #[must_use]
-    pub fn with_budget(self, budget_bytes: Option<u64>) -> Self {
-        Self {
-            budget_bytes,
-            ..self
-        }
-    }
-
-    /// Bytes that caches and activations take for a clip of a size, beside weights, input and output.
-    pub fn working_bytes(&self, values: CellValues, batch: usize, cells: usize) -> u64 {
-        (values.total() * self.dtype.size_in_bytes()) as u64 * (batch * cells) as u64
+    pub fn with_tile(self, tile: Option<usize>) -> Self {
+        Self { tile, ..self }
     }
 
     /// How a clip is cut, if it must be.
-    fn tiling(&self, values: CellValues, batch: usize, sides: [usize; 2]) -> Option<Tiling> {
-        let bytes = |cells: usize| self.working_bytes(values, batch, cells);
-        Tiling::within(self.budget_bytes?, sides, bytes)
+    fn tiling(&self, sides: [usize; 2]) -> Option<Tiling> {
+        let tiling = Tiling::of(self.tile?);
+        (sides[0].max(sides[1]) > tiling.tile).then_some(tiling)
     }
 
     /// [`Self::decode_raw`] tile by tile.
@@ -272,8 +262,7 @@ impl VideoVae for WanVae {
     fn encode(&self, video: &Tensor, ctx: &JobCtx) -> Result<Tensor> {
         let (b, _c, _t, h, w) = video.dims5()?;
         let space = self.config.spatial_factor();
-        let sides = [h / space, w / space];
-        let mean = match self.tiling(self.config.encoder_values(), b, sides) {
+        let mean = match self.tiling([h / space, w / space]) {
             Some(tiling) => self.encode_tiled(video, tiling, ctx)?,
             None => {
                 let per_piece = self.latents_per_piece(b, h, w);
@@ -287,7 +276,7 @@ impl VideoVae for WanVae {
         let (b, _c, _t, h, w) = latents.dims5()?;
         let space = self.config.spatial_factor();
         let raw = self.stats.denormalise(latents)?;
-        let video = match self.tiling(self.config.decoder_values(), b, [h, w]) {
+        let video = match self.tiling([h, w]) {
             Some(tiling) => self.decode_tiled(&raw, tiling, ctx)?,
             None => {
                 let per_piece = self.latents_per_piece(b, h * space, w * space);

@@ -7,7 +7,7 @@
 use candle_core::{D, Tensor};
 
 use crate::Result;
-use crate::nn::{CausalConv3d, FrameCache, Init, Weights, causal_conv3d};
+use crate::nn::{CausalConv3d, FrameCache, Init, Weights, enlarging_conv};
 
 /// A 3 x 3 convolution of single frames.
 struct FrameConv {
@@ -152,12 +152,8 @@ impl Upsample {
             Some(conv) => double_time(x, conv, cache)?,
             None => x.clone(),
         };
-        let (b, c, t, h, w) = x.dims5()?;
-        let pixels = x.contiguous()?.reshape((b * c * t, h, 1, w, 1))?;
-        let pixels = pixels.broadcast_as((b * c * t, h, 2, w, 2))?.contiguous()?;
-        let pixels = pixels.reshape((b, c, t, 2 * h, 2 * w))?; // [B, C, T'', 2 H, 2 W]
         let kernel = self.space.weight.unsqueeze(2)?; // [C / 2, C, 1, 3, 3]
-        causal_conv3d(&pixels, &kernel, Some(&self.space.bias), None)
+        enlarging_conv(&x, &kernel, &self.space.bias, 2) // [B, C / 2, T'', 2 H, 2 W]
     }
 }
 

@@ -24,27 +24,20 @@ pub struct Tiling {
 }
 
 impl Tiling {
-    /// The largest tiles, of sides that are multiples of four, for which `bytes_of` an area of cells is
-    /// within a budget; `None` if the whole area is. Tiles of 16 cells are the least.
-    pub fn within(
-        budget_bytes: u64,
-        sides: [usize; 2],
-        bytes_of: impl Fn(usize) -> u64,
-    ) -> Option<Self> {
-        if bytes_of(sides[0] * sides[1]) <= budget_bytes {
-            return None;
-        }
-        let longest = sides[0].max(sides[1]);
-        let area = |tile: usize| sides[0].min(tile) * sides[1].min(tile);
-        let tile = (LEAST_TILE..longest)
-            .step_by(4)
-            .take_while(|&tile| bytes_of(area(tile)) <= budget_bytes)
-            .last()
-            .unwrap_or(LEAST_TILE);
-        Some(Self {
+    /// Tiles of a side, of 16 cells at least, that share a quarter with their neighbours.
+    pub fn of(tile: usize) -> Self {
+        let tile = tile.max(LEAST_TILE);
+        Self {
             tile,
             overlap: (tile / 4).max(LEAST_OVERLAP),
-        })
+        }
+    }
+
+    /// How much more is computed than without tiles: the area of all tiles over that of the picture.
+    pub fn work(self, sides: [usize; 2]) -> f64 {
+        let covered = |side: usize| -> usize { self.spans(side).iter().map(|s| s.len).sum() };
+        let area = (sides[0] * sides[1]).max(1);
+        (covered(sides[0]) * covered(sides[1])) as f64 / area as f64
     }
 
     /// Parts of a side that cover it; all are as long as the tile, unless the side is shorter.
@@ -224,11 +217,20 @@ mod tests {
     }
 
     #[test]
-    fn a_budget_decides_the_tile() {
-        let bytes = |cells: usize| 1000 * cells as u64;
-        assert_eq!(Tiling::within(10_000_000, [60, 104], bytes), None);
-        let tiling = Tiling::within(2_000_000, [60, 104], bytes).unwrap();
-        assert_eq!((tiling.tile, tiling.overlap), (44, 11));
-        assert_eq!(Tiling::within(1, [60, 104], bytes).unwrap().tile, 16);
+    fn tiles_cost_what_they_share() {
+        assert_eq!(
+            Tiling::of(1),
+            Tiling {
+                tile: 16,
+                overlap: 4
+            }
+        );
+        // 60 cells in two spans of 40, 104 in four: 160.
+        let work = Tiling::of(40).work([60, 104]);
+        assert!(
+            (work - 80.0 * 160.0 / (60.0 * 104.0)).abs() < 1e-12,
+            "{work}"
+        );
+        assert_eq!(Tiling::of(200).work([60, 104]), 1.0);
     }
 }
