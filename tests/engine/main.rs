@@ -14,6 +14,7 @@ mod flow;
 mod hub;
 mod hub_assemble;
 mod hub_hostile;
+mod hub_network;
 mod import;
 mod long_clips;
 mod lora;
