@@ -83,6 +83,8 @@ impl Studio {
         state.session = store::read_or_default(&store.session_file());
         state.layout = session::restored_layout(&state.session);
         state.arrangement = session::restored_arrangement(&state.session);
+        state.create.model = session::restored_model(&state.session);
+        state.create.loras = state.session.loras.clone();
         let wake = Wake::new(&cc.egui_ctx);
         let waker = || {
             let wake = wake.clone();
@@ -94,7 +96,7 @@ impl Studio {
         };
         let gpu = watch(cc, &wake);
         let media = MediaWorker::start(waker())?;
-        media.ask(MediaTask::Model(None));
+        media.ask(MediaTask::Model(state.create.model.clone()));
         for index in 0..samples::SAMPLES.len() {
             media.ask(MediaTask::SamplePicture(index));
         }

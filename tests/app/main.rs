@@ -5,11 +5,14 @@
 
 mod cli;
 mod geometry_tools;
+mod loras;
 mod models;
 mod panels;
 mod panels_3d;
 mod panels_flows;
+mod panels_measures;
 mod panels_random;
+mod panels_session;
 mod panels_tools;
 mod stage;
 mod timeline;

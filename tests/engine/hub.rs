@@ -361,7 +361,7 @@ fn offline_and_looking_ask_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let server = HubServer::honest(model(100));
     let mut settings = settings(&server.address, folder.path());
-    for entry in hub::CATALOGUE {
+    for entry in hub::CATALOGUE.iter() {
         assert_eq!(
             hub::look(&settings, entry).state,
             State::Absent,

@@ -11,6 +11,8 @@ use one4d_tests::hub_server::COMMIT;
 use one4d_tests::zip::zip;
 use safetensors::tensor::{Dtype, TensorView};
 
+use crate::weight_files::{program, rebuilt};
+
 /// Width of the network in these tests.
 const DIM: usize = 16;
 
@@ -69,13 +71,18 @@ fn put_base(cache: &Path) {
     );
 }
 
-/// A bare tensor as `torch.save` keeps it.
-fn torch_file(class: &str, values: &[u8]) -> Vec<u8> {
-    let pickle = format!("\u{2}ctorch\n{class}\nctorch._utils\n_rebuild_tensor_v2\n").into_bytes();
+/// A tensor of two rows by itself, as `torch.save` keeps it.
+fn torch_file(values: &[f32]) -> Vec<u8> {
+    let (count, width) = (values.len() as u32, values.len() as u32 / 2);
+    let tensor = rebuilt(count, &[2, width], &[width, 1]);
+    let pickle = [&b"\x80\x02"[..], &tensor, b"."].concat();
     let members = [
         ("embeddings/data.pkl".to_owned(), pickle),
         ("embeddings/byteorder".to_owned(), b"little".to_vec()),
-        ("embeddings/data/0".to_owned(), values.to_vec()),
+        (
+            "embeddings/data/0".to_owned(),
+            bytemuck::cast_slice(values).to_vec(),
+        ),
         ("embeddings/version".to_owned(), b"3\n".to_vec()),
     ];
     zip(&members, false)
@@ -93,7 +100,11 @@ fn put_adapters(cache: &Path, domains: &[u8]) {
 }
 
 fn cook(settings: &HubSettings, out: &Path) -> one4d_engine::Result<PathBuf> {
-    let program = Path::new("one4d");
+    cook_with(Path::new("one4d"), settings, out)
+}
+
+/// With the program that converts pickles.
+fn cook_with(program: &Path, settings: &HubSettings, out: &Path) -> one4d_engine::Result<PathBuf> {
     assemble(
         settings,
         recipe("4dnex").unwrap(),
@@ -106,18 +117,19 @@ fn cook(settings: &HubSettings, out: &Path) -> one4d_engine::Result<PathBuf> {
 
 #[test]
 fn fetched_parts_become_a_model_folder() {
+    let Some(program) = program() else { return };
     let folder = tempfile::tempdir().unwrap();
     let settings = HubSettings::new("http://nobody.invalid", &folder.path().join("hub"));
     let out = folder.path().join("model");
     put_base(&settings.cache);
     let values: Vec<f32> = (0..2 * DIM).map(|i| i as f32).collect();
-    put_adapters(
-        &settings.cache,
-        &torch_file("FloatStorage", bytemuck::cast_slice(&values)),
-    );
-    cook(&settings, &out).unwrap();
-    // Again, over what is there.
-    cook(&settings, &out).unwrap();
+    put_adapters(&settings.cache, &torch_file(&values));
+    cook_with(&program, &settings, &out).unwrap();
+    // Again, over what is there, with a file as an older program left it.
+    let stale = out.join("adapters/domain_embeddings.safetensors");
+    std::fs::write(&stale, weights(&["learnable_domain_embeddings"])).unwrap();
+    cook_with(&program, &settings, &out).unwrap();
+    assert_eq!(weight_paths(&out.join("adapters")).unwrap().len(), 2);
     let manifest = BundleManifest::read(&out).unwrap();
     assert_eq!(manifest.denoiser.config.dim, DIM);
     assert_eq!(manifest.denoiser.coupling, Coupling::Spatial);
@@ -154,7 +166,8 @@ fn fetched_parts_become_a_model_folder() {
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert_eq!(tensors.names(), [tensor], "{name}");
     }
-    let bytes = std::fs::read(out.join("adapters/domain_embeddings.safetensors")).unwrap();
+    let bytes =
+        std::fs::read(out.join("adapters/learnable_domain_embeddings.pt.safetensors")).unwrap();
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
     let tensor = tensors.tensor("learnable_domain_embeddings").unwrap();
     assert_eq!(tensor.shape(), [2, DIM]);
@@ -200,15 +213,13 @@ fn what_is_missing_is_named_with_the_way_to_it() {
 
 #[test]
 fn embeddings_of_another_kind_or_width_are_refused() {
-    let good = vec![0_u8; 2 * DIM * 4];
+    let Some(program) = program() else { return };
+    let good = [0.0_f32; 2 * DIM];
+    let hollow = ("a/data.pkl".to_owned(), b"x".to_vec());
     let cases = [
-        (torch_file("FloatStorage", &good[..120]), "two rows of 16"),
-        (torch_file("LongStorage", &good), "no floating type"),
-        (b"no zip".to_vec(), ""),
-        (
-            zip(&[("a/data.pkl".to_owned(), b"x".to_vec())], false),
-            "holds 0 arrays",
-        ),
+        (torch_file(&good[..DIM]), "two rows of 16"),
+        (weights(&["l"]), "no pickle"),
+        (zip(&[hollow], false), "no pickle"),
     ];
     for (file, words) in cases {
         let folder = tempfile::tempdir().unwrap();
@@ -216,7 +227,9 @@ fn embeddings_of_another_kind_or_width_are_refused() {
         put_base(&settings.cache);
         put_adapters(&settings.cache, &file);
         let out = folder.path().join("model");
-        let said = cook(&settings, &out).unwrap_err().to_string();
+        let said = cook_with(&program, &settings, &out)
+            .unwrap_err()
+            .to_string();
         assert!(
             said.contains(words) && said.contains("learnable_domain_embeddings"),
             "{said}"
@@ -266,7 +279,7 @@ fn models_in_folders_of_other_tools_are_found() {
     let named = folder.path().join("Wan2.1-T2V-1.3B");
     let foreign = folder.path().join("other");
     for root in [&named, &foreign] {
-        for file in hub::find("t2v-1.3b").unwrap().files {
+        for file in &hub::find("t2v-1.3b").unwrap().files {
             let name = file.pattern.replace("model*", "model.safetensors");
             let path = root.join(name);
             std::fs::create_dir_all(path.parent().unwrap()).unwrap();

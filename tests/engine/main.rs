@@ -18,6 +18,7 @@ mod gpu;
 mod hub;
 mod hub_assemble;
 mod hub_hostile;
+mod hub_network;
 mod import;
 mod long_clips;
 mod lora;

@@ -323,12 +323,12 @@ impl Drop for HubServer {
     }
 }
 
-fn named(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+pub(crate) fn named(name: &str, work: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
     let thread = std::thread::Builder::new().name(name.to_owned());
     thread.spawn(work).expect("the system gives threads")
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner)

@@ -10,6 +10,7 @@ pub mod foreign;
 pub mod foreign_colmap;
 pub mod foreign_pickle;
 pub mod hub_server;
+pub mod network;
 pub mod npy;
 pub mod parity;
 mod parity_pipeline;

@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use one4d_engine::datasets::benchmark::Benchmark;
 use one4d_engine::eval::{
-    BenchmarkRequest, DepthPair, Measure, PoseMeasure, PosePair, eval_depth_pair, eval_pose_pair,
+    AgreementRequest, BenchmarkReport, BenchmarkRequest, DepthPair, Measure, PoseMeasure, PosePair,
+    TableFiles, eval_depth_pair, eval_pose_pair, run_agreement,
 };
 use one4d_engine::import::QuaternionOrder;
 use one4d_engine::metrics::{DepthPreset, DepthSet, PoseAlignment};
@@ -23,6 +24,8 @@ pub enum Eval {
     Pose(PoseArgs),
     /// Depth, by the rules of a published evaluation.
     Depth(DepthArgs),
+    /// Depth, cameras and motion of clips against others' estimates of them, as WorldReel measures.
+    Worldreel(WorldreelArgs),
 }
 
 /// `--align`.
@@ -141,10 +144,67 @@ impl SetArgs {
             sequences: self.sequence,
             every: self.every,
             measure,
-            csv: self.csv,
-            latex: self.latex,
-            json: self.report,
+            tables: TableFiles {
+                csv: self.csv,
+                latex: self.latex,
+                json: self.report,
+            },
         }))
+    }
+}
+
+/// Compare predicted clips with others' estimates of the same clips: depth, cameras, what moves.
+///
+/// Under --gt each clip is a folder or a file (.one4d, .npz, .zip, .pkl): a scene, or any layout that
+/// one4d import reads, such as ViPE's. Under --pred it has the same name and any of those forms, or depth
+/// (frame_0000.npy and on, depth.npy) and cameras (pred_traj.txt, NAME.txt) as one4d eval depth and
+/// pose read them. Every clip under --gt is a row; one that cannot be measured, or only in part, says
+/// why, and the exit code is 3 then.
+#[derive(Debug, clap::Args)]
+pub struct WorldreelArgs {
+    /// Folder of the predicted clips.
+    #[arg(long, value_name = "DIR")]
+    pred: PathBuf,
+    /// Folder of the clips that they are compared with.
+    #[arg(long, value_name = "DIR")]
+    gt: PathBuf,
+    /// Measure this clip only; may be given several times.
+    #[arg(long, value_name = "NAME")]
+    sequence: Vec<String>,
+    /// Measure every n-th frame.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    every: usize,
+    /// Write a line a clip here.
+    #[arg(long, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// Write a table for a paper here.
+    #[arg(long, value_name = "FILE")]
+    latex: Option<PathBuf>,
+    /// Write the report as JSON here; --json prints it.
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
+}
+
+impl WorldreelArgs {
+    /// Compares all clips.
+    ///
+    /// # Errors
+    /// Those of [`run_agreement`].
+    pub fn run(self, printer: &Printer) -> Result<Output> {
+        let request = AgreementRequest {
+            truth: self.gt,
+            predictions: self.pred,
+            sequences: self.sequence,
+            every: self.every,
+            tables: TableFiles {
+                csv: self.csv,
+                latex: self.latex,
+                json: self.report,
+            },
+        };
+        let BenchmarkReport { files, report } =
+            printer.run_here(|ctx| run_agreement(&request, ctx))?;
+        Ok(Output { files, report })
     }
 }
 

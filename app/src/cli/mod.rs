@@ -111,6 +111,7 @@ pub fn run(command: Command, json: bool) -> u8 {
         }
         Command::Eval(eval::Eval::Pose(args)) => printer.finish(args.run(&printer)),
         Command::Eval(eval::Eval::Depth(args)) => printer.finish(args.run(&printer)),
+        Command::Eval(eval::Eval::Worldreel(args)) => printer.finish(args.run(&printer)),
         Command::Datasets(datasets::Datasets::Check(args)) => {
             printer.finish(printer.run_job(args.request()))
         }

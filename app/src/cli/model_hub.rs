@@ -130,8 +130,15 @@ fn row(entry: &Entry, found: &Found) -> String {
         found.state.label().to_lowercase(),
         size(entry, found),
         licence,
-        entry.purpose
+        purpose(entry)
     )
+}
+
+/// What it is for, and what about it only the hub can confirm.
+fn purpose(entry: &Entry) -> String {
+    let doubt = entry.unconfirmed;
+    let doubt = doubt.map(|what| format!(" (not confirmed: {what})"));
+    format!("{}{}", entry.purpose, doubt.unwrap_or_default())
 }
 
 /// The size of what lies here, else what is documented.
@@ -257,7 +264,7 @@ impl FetchArgs {
         }
         let folder = printer.run_here(|ctx| hub::fetch(&settings, &plan, ctx))?;
         let mut said = format!("{} is here\n", plan.hub_id);
-        for need in entry.map_or(&[][..], |entry| entry.needs) {
+        for need in entry.iter().flat_map(|entry| &entry.needs) {
             let state = hub::find(need).map(|entry| hub::look(&settings, entry).state);
             if state != Some(State::Present) {
                 let _ = writeln!(said, "It needs {need} too: one4d models fetch {need}");

@@ -5,7 +5,7 @@ use egui_material_icons::icons;
 use one4d_engine::pipeline::Preset;
 use one4d_engine::plan::bytes_for_people;
 
-use super::{Panel, inputs};
+use super::{Panel, inputs, loras};
 use crate::state::command::{CreateEdit, Pick};
 use crate::state::create::InputMode;
 use crate::state::{Action, AppCommand};
@@ -64,6 +64,7 @@ fn form_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     preset_ui(ui, panel);
     settings_ui(ui, panel);
     model_ui(ui, panel);
+    loras::loras_ui(ui, panel);
 }
 
 fn prompt_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
@@ -85,12 +86,12 @@ fn prompt_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     }
 }
 
-/// One click to few steps, for models that bring a distilled LoRA.
+/// One click to few steps, where the model brings a distilled LoRA or a file is taken for one.
 fn preset_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
-    let Some((steps, _)) = panel.state.model.facts.fast else {
+    let Some(way) = panel.state.create.fast(&panel.state.model.facts) else {
         return;
     };
-    let fast = format!("Fast, {steps} steps");
+    let fast = format!("Fast, {} steps", way.steps.max(1));
     let choices = [
         (Preset::Standard, "Standard", None),
         (Preset::Fast, fast.as_str(), None),
@@ -103,7 +104,7 @@ fn preset_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
 fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     let create = &panel.state.create;
     let model = &panel.state.model.facts;
-    let (default_steps, default_guidance) = model.defaults(create.preset);
+    let (default_steps, default_guidance) = create.defaults(model);
     let width = (ui.available_width() - space::S) / 2.0;
     let mut edits = Vec::new();
     ui.horizontal(|ui| {

@@ -10,12 +10,16 @@ use crate::theme::{self, space};
 use crate::viewport::frame_data::{MAX_EDGE_CODE, edge_code};
 use crate::viewport::{ClipBox, FrameStats, MaskMode, ViewOptions};
 use crate::widgets::{
-    self, Histogram, NumberField, SliderSpec, histogram, number_field, section, segmented, slider,
-    switch,
+    self, Histogram, NumberField, SliderSpec, histogram, log_slider, number_field, section,
+    segmented, slider, switch,
 };
 
 /// Share of depth beyond which a step counts as an edge.
 const DEFAULT_EDGE: f32 = 0.1;
+
+/// Steps of depth that can be told apart, percent: the codes of `edge_code`, which are logarithmic, so
+/// that the slider's handle stands under the histogram's line.
+const STEPS_PERCENT: std::ops::RangeInclusive<f64> = 0.1..=1000.0;
 
 /// Shows the page.
 pub fn filter_ui(ui: &mut Ui, panel: &mut Panel<'_>, open: &OpenScene) {
@@ -85,19 +89,19 @@ fn edge_ui(ui: &mut Ui, options: &mut ViewOptions, stats: Option<&FrameStats>) {
             keeps_above: false,
         };
         if let Some(share) = histogram(ui, &shown) {
-            // The inverse of the code: logarithmic from 0.1 % to 1000 %.
-            let step = 0.001 * 10_f32.powf(4.0 * share);
-            options.edge_threshold = Some(step.clamp(0.005, 0.5));
+            let (least, most) = (*STEPS_PERCENT.start(), *STEPS_PERCENT.end());
+            let percent = least * (most / least).powf(f64::from(share));
+            options.edge_threshold = Some(percent as f32 / 100.0);
         }
     }
     let spec = SliderSpec {
         name: "Step of depth",
-        range: 0.5..=50.0,
+        range: STEPS_PERCENT,
         decimals: 1,
         suffix: " %",
         default: f64::from(DEFAULT_EDGE) * 100.0,
     };
-    if let Some(percent) = slider(ui, &spec, f64::from(threshold) * 100.0) {
+    if let Some(percent) = log_slider(ui, &spec, f64::from(threshold) * 100.0) {
         options.edge_threshold = Some(percent as f32 / 100.0);
     }
 }

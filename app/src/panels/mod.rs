@@ -15,6 +15,7 @@ pub mod inputs;
 pub mod inspect;
 pub mod legend;
 pub mod look;
+pub mod loras;
 pub mod measure;
 pub mod models;
 pub mod notices;

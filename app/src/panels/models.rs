@@ -153,7 +153,11 @@ fn entry_ui(ui: &mut Ui, panel: &mut Panel<'_>, index: EntryIndex, entry: &'stat
             });
             widgets::caption(ui, entry.purpose);
         });
-        figure_ui(ui, SIZE_COLUMN, &size(entry, &found), "Size");
+        let size_note = match entry.unconfirmed {
+            Some(what) => format!("Size; not confirmed before asking: {what}"),
+            None => "Size".to_owned(),
+        };
+        figure_ui(ui, SIZE_COLUMN, &size(entry, &found), &size_note);
         let licence = found.licence.as_deref().unwrap_or("asked first");
         let note = entry.licence_note.unwrap_or("Licence by the model's card");
         figure_ui(ui, LICENCE_COLUMN, licence, note);

@@ -10,7 +10,7 @@ use super::toolbar::toolbar_ui;
 use super::{Panel, compare, legend};
 use crate::state::AppCommand;
 use crate::state::compare::{Compare, CompareEdit, second_frame};
-use crate::state::measures::Anchor;
+use crate::state::measures::{Anchor, Tool};
 use crate::state::scene::OpenScene;
 use crate::state::view::Shown;
 use crate::theme::{self, space};
@@ -147,6 +147,9 @@ fn second_ui(
         // Above the bar of the comparison, as the first scene's.
         let at = pos2(place.left() + space::M, place.bottom() - 87.0);
         figures::point_ui(ui, panel, at, hovered);
+    }
+    if shown.clicked.is_some() && panel.state.tool != Tool::Select {
+        panel.push(AppCommand::Compare(CompareEdit::Clicked));
     }
     if view == before {
         return;

@@ -97,6 +97,10 @@ fn dialog(pick: Pick) -> AsyncFileDialog {
             .set_title("Choose a video")
             .add_filter("Videos", VIDEO_ENDINGS),
         Pick::Model => dialog.set_title("Choose the folder of a model"),
+        Pick::Loras => dialog
+            .set_title("Choose LoRA files")
+            .add_filter("LoRA files", &["safetensors"])
+            .add_filter("All files", &["*"]),
         Pick::ModelFolder => dialog.set_title("Choose a folder to search for models"),
         Pick::Adapters(_) => dialog
             .set_title("Choose One4D adapters")
@@ -126,7 +130,7 @@ fn ask(
     dialog: AsyncFileDialog,
 ) -> std::pin::Pin<Box<dyn Future<Output = Vec<FileHandle>> + Send>> {
     match pick {
-        Pick::Anything | Pick::Frames => {
+        Pick::Anything | Pick::Frames | Pick::Loras => {
             let answer = dialog.pick_files();
             Box::pin(async { answer.await.unwrap_or_default() })
         }

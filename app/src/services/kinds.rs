@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use one4d_engine::import;
+use one4d_engine::pipeline::is_lora_file;
 
 /// What can be done with a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub enum Kind {
     Video(PathBuf),
     /// The folder of a model bundle.
     Model(PathBuf),
+    /// A LoRA file, of whatever network.
+    Lora(PathBuf),
     /// Nothing that the studio opens, and why.
     Unknown(PathBuf, String),
 }
@@ -38,7 +41,9 @@ pub fn classify(path: &Path) -> Kind {
         return classify_folder(path);
     }
     let has = |endings: &[&str]| endings.contains(&ending(path).as_str());
-    if has(SCENE_ENDINGS) {
+    if ending(path) == "safetensors" && is_lora_file(path) {
+        Kind::Lora(owned)
+    } else if has(SCENE_ENDINGS) {
         Kind::Scene(owned)
     } else if has(IMAGE_ENDINGS) {
         Kind::Image(owned)

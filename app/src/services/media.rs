@@ -16,6 +16,7 @@ use one4d_engine::worker::ExportRequest;
 use super::kinds::Kind;
 use super::media_tasks;
 use crate::state::command::Target;
+use crate::state::loras::LoraState;
 use crate::state::measures::{Measure, Series};
 use crate::state::media::SourcePicture;
 use crate::state::model::ModelState;
@@ -37,6 +38,8 @@ pub enum MediaTask {
     SamplePicture(usize),
     /// Reads the manifest of a model; `None` for the bundled one.
     Model(Option<PathBuf>),
+    /// Tells whether a LoRA file fits a model.
+    CheckLora(Option<PathBuf>, PathBuf),
     /// Counts over all pixels of a scene.
     Facts(u64, Arc<Scene4d>),
     /// Makes the small pictures of a scene's frames.
@@ -68,6 +71,8 @@ pub enum MediaResult {
     SamplePicture(usize, Arc<ColorImage>),
     /// What is known of the chosen model.
     Model(Option<PathBuf>, ModelState),
+    /// Whether a LoRA file fits a model.
+    LoraChecked(Option<PathBuf>, PathBuf, LoraState),
     /// Figures of a scene.
     Facts(u64, SceneFacts),
     /// The small picture of a frame of a scene.

@@ -9,7 +9,7 @@ use image::imageops::thumbnail;
 use one4d_engine::device::DeviceChoice;
 use one4d_engine::job::JobCtx;
 use one4d_engine::media::{self, ClipRequest, Frame, Sampling};
-use one4d_engine::pipeline::{BundleManifest, bundle_parts, bundled_model};
+use one4d_engine::pipeline::{BundleManifest, bundle_parts, bundled_model, check_lora};
 use one4d_engine::plan::Machine;
 use one4d_engine::scene::{Scene4d, validity};
 
@@ -17,6 +17,7 @@ use super::kinds::{VIDEO_ENDINGS, classify, ending};
 use super::media::{MediaResult, MediaTask, Preparation};
 use super::{follow, ground, hide, rescale, store};
 use crate::samples::SAMPLES;
+use crate::state::loras::LoraState;
 use crate::state::media::SourcePicture;
 use crate::state::model::{ModelFacts, ModelState, Planner};
 use crate::state::scene::SceneFacts;
@@ -47,6 +48,10 @@ pub(super) fn perform(task: MediaTask) -> Option<MediaResult> {
         MediaTask::Model(folder) => {
             let model = read_model(folder.as_deref());
             MediaResult::Model(folder, model)
+        }
+        MediaTask::CheckLora(model, path) => {
+            let checked = checked_lora(model.as_deref(), &path);
+            MediaResult::LoraChecked(model, path, checked)
         }
         MediaTask::Facts(serial, scene) => MediaResult::Facts(serial, scene_facts(&scene)),
         MediaTask::Write(path, value) => {
@@ -122,7 +127,8 @@ fn picture_of(frame: &Frame, num_frames: Option<usize>) -> SourcePicture {
 /// The reason alone, where the sentence around it names the file already.
 fn reason(error: &one4d_engine::Error) -> String {
     match error {
-        one4d_engine::Error::Format { reason, .. } => reason.clone(),
+        one4d_engine::Error::Format { reason, .. }
+        | one4d_engine::Error::Weights { reason, .. } => reason.clone(),
         one4d_engine::Error::Io { source, .. } => source.to_string(),
         other => other.to_string(),
     }
@@ -194,6 +200,19 @@ fn read_model(folder: Option<&Path>) -> ModelState {
             planner: None,
         },
     }
+}
+
+fn checked_lora(model: Option<&Path>, file: &Path) -> LoraState {
+    let error = match check_lora(model, file) {
+        Ok(fit) => return LoraState::Fits(fit),
+        Err(error) => error,
+    };
+    let said = reason(&error);
+    let of_file = error.to_string().starts_with(&file.display().to_string());
+    if of_file {
+        return LoraState::Bad(said.split("; ").map(str::to_owned).collect());
+    }
+    LoraState::Bad(vec![format!("the model cannot be read: {error}")])
 }
 
 /// Sizes of a model from the headers of its files, and of the machine. Its speed is not measured: files

@@ -104,6 +104,7 @@ actions! {
     Undo: File, ICON_UNDO, "Undo", "Takes back the last change of view, look, measures or markers", [COMMAND + Z];
     Redo: File, ICON_REDO, "Redo", "Does again what was taken back", [COMMAND_SHIFT + Z, COMMAND + Y];
     Generate: File, ICON_AUTO_AWESOME, "Generate scene", "Makes a 4D scene from the inputs", [COMMAND + Enter];
+    AddLoras: File, ICON_LAYERS, "Add LoRA files…", "Adds files that change the model: styles, or models distilled to few steps", [];
     FindMotion: File, ICON_MOTION_PHOTOS_ON, "Find what moves", "Adds scene flow and a mask of what moves to the scene on screen", [];
     Quit: File, ICON_LOGOUT, "Quit", "Closes the studio", [COMMAND + Q];
 

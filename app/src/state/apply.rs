@@ -1,21 +1,19 @@
 //! The one place where commands change the state.
 
-use std::hash::{BuildHasher as _, Hasher as _};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use one4d_engine::worker::{JobId, JobRequest, MotionRequest, SceneSource};
 
 use super::arrangement::{Arrangement, Pane};
-use super::command::{Action, AppCommand, CreateEdit, Group, JobEdit, Pick, Target};
+use super::command::{Action, AppCommand, Group, JobEdit, Pick, Target};
 use super::compare::{self, Comparing};
-use super::create::{CreateForm, InputMode};
 use super::finder::{Finder, FinderEdit, Hit};
 use super::history::History;
 use super::jobs::scene_file;
 use super::notices::{Notice, Severity};
 use super::settings::ThemeChoice;
-use super::{AppState, export, file_name, gpu, models, saving, time, tools, view};
+use super::{AppState, creating, export, file_name, gpu, models, saving, time, tools, view};
 use crate::services::{MediaTask, Services};
 
 /// Applies one command, and notes what undo brings back.
@@ -32,7 +30,7 @@ fn dispatch(state: &mut AppState, services: &mut Services, command: AppCommand) 
         AppCommand::Act(action) => act(state, services, action),
         AppCommand::Pick(pick) => state.picking = Some(pick),
         AppCommand::OpenPaths(paths, target) => open_paths(services, paths, target),
-        AppCommand::Create(edit) => edit_create(state, services, edit),
+        AppCommand::Create(edit) => creating::edit(state, services, edit),
         AppCommand::Export(edit) => export::edit(state, services, &edit),
         AppCommand::Time(edit) => time::edit(state, edit),
         AppCommand::View(view) => state.view = *view,
@@ -77,15 +75,16 @@ fn act(state: &mut AppState, services: &mut Services, action: Action) {
 
 fn act_on_files(state: &mut AppState, services: &mut Services, action: Action) {
     match action {
-        Action::NewInput => new_input(state),
+        Action::NewInput => creating::new_input(state),
         Action::Open => state.picking = Some(Pick::Anything),
         Action::OpenFolder => state.picking = Some(Pick::Folder),
+        Action::AddLoras => state.picking = Some(Pick::Loras),
         Action::Export => export::open(state),
         Action::Screenshot => saving::open_shot(state),
         Action::Undo => History::undo(state),
         Action::Redo => History::redo(state),
         Action::Quit => state.quit.ask(state.is_working()),
-        Action::Generate => generate(state, services),
+        Action::Generate => creating::generate(state, services),
         Action::FindMotion => find_motion(state, services),
         _ => {}
     }
@@ -133,21 +132,6 @@ fn edit_finder(state: &mut AppState, services: &mut Services, edit: FinderEdit) 
     }
 }
 
-/// Clears the inputs and leaves the settings and the model as they are.
-fn new_input(state: &mut AppState) {
-    let old = &state.create;
-    state.create = CreateForm {
-        num_frames: old.num_frames,
-        steps: old.steps,
-        guidance: old.guidance,
-        step_cache: old.step_cache,
-        seed: old.seed,
-        model: old.model.clone(),
-        ..CreateForm::new(&state.model.facts)
-    };
-    state.layout.create = true;
-}
-
 /// Asks the media thread what paths are; the rest follows from its answer.
 pub(super) fn open_paths(services: &Services, paths: Vec<PathBuf>, target: Target) {
     if !paths.is_empty() {
@@ -158,22 +142,9 @@ pub(super) fn open_paths(services: &Services, paths: Vec<PathBuf>, target: Targe
     }
 }
 
-/// Asks for the picture of an input, once.
-pub(super) fn ask_picture(state: &mut AppState, services: &Services, path: &Path) {
-    if state.media.ask(path) {
-        services.media.ask(MediaTask::Picture(path.to_owned()));
-    }
-}
-
 /// Opens a scene file through the engine.
 pub(super) fn open_scene(state: &mut AppState, services: &Services, path: PathBuf) {
     submit(state, services, JobRequest::Open(path));
-}
-
-/// Takes another model, or the bundled one.
-pub(super) fn choose_model(state: &mut AppState, services: &Services, folder: Option<PathBuf>) {
-    state.create.model.clone_from(&folder);
-    services.media.ask(MediaTask::Model(folder));
 }
 
 /// Opens a scene file beside the one on screen; alone if there is none.
@@ -247,71 +218,6 @@ fn find_motion(state: &mut AppState, services: &Services) {
     submit(state, services, request);
 }
 
-fn generate(state: &mut AppState, services: &Services) {
-    let Some(request) = state.create.request() else {
-        let reason = state.create.missing().unwrap_or_default();
-        let notice = Notice::new(
-            Severity::Info,
-            reason,
-            "Then the studio can make a scene of it.",
-        );
-        state.notices.post(notice, state.now_secs);
-        return;
-    };
-    let out = services
-        .store
-        .new_scene_folder(&request.prompt, request.seed);
-    let request = JobRequest::Generate {
-        request,
-        out: Some(out),
-    };
-    submit(state, services, request);
-}
-
-fn edit_create(state: &mut AppState, services: &Services, edit: CreateEdit) {
-    let create = &mut state.create;
-    match edit {
-        CreateEdit::Mode(mode) => create.mode = mode,
-        CreateEdit::RemoveImage => create.image = None,
-        CreateEdit::MoveFrame { index, at } => create.move_placed(index, at),
-        CreateEdit::RemoveFrame(index) if index < create.placed.len() => {
-            create.placed.remove(index);
-        }
-        CreateEdit::RemoveFrame(_) => {}
-        CreateEdit::RemoveVideo => create.video = None,
-        CreateEdit::Prompt(prompt) => create.prompt = prompt,
-        CreateEdit::Frames(frames) => create.set_num_frames(frames),
-        CreateEdit::Steps(steps) => create.steps = steps.clamp(1, 200),
-        CreateEdit::Guidance(guidance) => create.guidance = guidance.clamp(1.0, 20.0),
-        CreateEdit::StepCache(threshold) => create.step_cache = threshold.clamp(0.0, 1.0),
-        CreateEdit::Preset(preset) => create.set_preset(preset, &state.model.facts),
-        CreateEdit::Seed(seed) => create.seed = seed,
-        CreateEdit::RollSeed => create.seed = roll_seed(),
-        CreateEdit::BundledModel => choose_model(state, services, None),
-        CreateEdit::Sample(index) => {
-            let folder = services.store.inputs();
-            services.media.ask(MediaTask::SaveSample(index, folder));
-        }
-    }
-    forget_unused_pictures(state);
-}
-
-/// A seed that is short enough to be read out.
-fn roll_seed() -> u64 {
-    let mut hasher = std::hash::RandomState::new().build_hasher();
-    hasher.write_u8(0);
-    hasher.finish() % 1_000_000
-}
-
-fn forget_unused_pictures(state: &mut AppState) {
-    let create = &state.create;
-    state.media.retain(|path| {
-        create.image.as_deref() == Some(path)
-            || create.video.as_deref() == Some(path)
-            || create.placed.iter().any(|frame| frame.path == path)
-    });
-}
-
 fn edit_job(state: &mut AppState, services: &Services, job: JobId, edit: JobEdit) {
     let Some(card) = state.jobs.card(job) else {
         return;
@@ -330,7 +236,7 @@ fn edit_job(state: &mut AppState, services: &Services, job: JobId, edit: JobEdit
         JobEdit::Remove => state.jobs.remove(job),
         JobEdit::Reuse => {
             if let JobRequest::Generate { request, .. } = request {
-                reuse(state, services, &request);
+                creating::reuse(state, services, &request);
             }
         }
         JobEdit::OpenResult => {
@@ -347,23 +253,6 @@ fn edit_job(state: &mut AppState, services: &Services, job: JobId, edit: JobEdit
             let files = card.output.as_ref().map(|output| output.files.clone());
             reveal(state, files.unwrap_or_default().first());
         }
-    }
-}
-
-fn reuse(state: &mut AppState, services: &Services, request: &one4d_engine::pipeline::Request) {
-    state.create.take_over(request);
-    state.layout.create = true;
-    let files: Vec<_> = state
-        .create
-        .observed()
-        .into_iter()
-        .map(|f| f.path)
-        .collect();
-    for path in files.iter().chain(state.create.video.clone().as_ref()) {
-        ask_picture(state, services, path);
-    }
-    if state.create.mode == InputMode::Text {
-        forget_unused_pictures(state);
     }
 }
 

@@ -10,6 +10,7 @@ use super::arrangement::Arrangement;
 use super::compare::CompareEdit;
 use super::create::InputMode;
 use super::finder::FinderEdit;
+use super::loras::LoraEdit;
 use super::markers::MarkerEdit;
 use super::measures::{Anchor, MeasureEdit};
 use super::models::ModelsEdit;
@@ -35,6 +36,8 @@ pub enum Pick {
     Video,
     /// The folder of a model bundle.
     Model,
+    /// LoRA files beside the model.
+    Loras,
     /// A folder to search for public models.
     ModelFolder,
     /// One4D adapters for the base of a catalogue entry.
@@ -94,6 +97,8 @@ pub enum CreateEdit {
     StepCache(f64),
     /// Where steps and guidance come from.
     Preset(Preset),
+    /// A LoRA file of the list.
+    Lora(PathBuf, LoraEdit),
     /// Seed of the noise.
     Seed(u64),
     /// Draws another seed.

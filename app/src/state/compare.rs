@@ -3,6 +3,7 @@
 use one4d_engine::worker::JobId;
 
 use super::AppState;
+use super::notices::{Notice, Severity};
 use super::scene::OpenScene;
 use crate::viewport::ViewportState;
 
@@ -46,6 +47,8 @@ pub enum CompareEdit {
     View(Box<ViewportState>),
     /// The second scene's own frame.
     Seek(usize),
+    /// A click in the second view with a measuring tool in hand.
+    Clicked,
     /// Ends the comparison.
     Close,
 }
@@ -104,6 +107,14 @@ pub(super) fn edit(state: &mut AppState, edit: CompareEdit) {
         CompareEdit::View(view) => compare.view = *view,
         CompareEdit::Seek(frame) => {
             compare.frame_idx = frame.min(compare.open.scene.num_frames - 1);
+        }
+        CompareEdit::Clicked => {
+            let notice = Notice::new(
+                Severity::Info,
+                "Measures are taken in the first scene",
+                "Open the other scene by itself to measure in it.",
+            );
+            state.notices.post(notice, state.now_secs);
         }
         CompareEdit::Close => state.comparing = Comparing::No,
     }

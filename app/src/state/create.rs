@@ -1,10 +1,12 @@
 //! The inputs of the next scene, and the request that they make.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use one4d_engine::pipeline::{LoraChoice, Observed, ObservedFrame, Preset, Request};
+use one4d_engine::pipeline::{Observed, ObservedFrame, Preset, Request, SamplingDefaults};
 
+use super::loras::{LoraEdit, LoraList};
 use super::model::ModelFacts;
+pub use super::placing::PlacedFrame;
 
 /// What the scene is made from; the modes differ in what is observed and in nothing else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -35,15 +37,6 @@ impl InputMode {
     }
 }
 
-/// An image and the frame it stands at.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlacedFrame {
-    /// The image file.
-    pub path: PathBuf,
-    /// Frame index.
-    pub at: usize,
-}
-
 /// The Create panel's values. Inputs of modes that are not shown are kept.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CreateForm {
@@ -67,8 +60,10 @@ pub struct CreateForm {
     pub step_cache: f64,
     /// Where steps and guidance come from.
     pub preset: Preset,
-    /// LoRA files beside the model's own, as a request brought them.
-    pub loras: Vec<LoraChoice>,
+    /// Time shift of the schedule; `None` for the model's own.
+    pub shift: Option<f64>,
+    /// LoRA files beside the model's own.
+    pub loras: LoraList,
     /// Seed of the noise.
     pub seed: u64,
     /// Folder of the model bundle; `None` for the bundled one.
@@ -89,25 +84,50 @@ impl CreateForm {
             guidance: model.guidance,
             step_cache: 0.0,
             preset: Preset::Standard,
-            loras: Vec::new(),
+            shift: None,
+            loras: LoraList::default(),
             seed: 1,
             model: None,
         }
     }
 
-    /// Chooses where steps and guidance come from, and takes them from there. A model without a
-    /// fast preset stays with its own.
-    pub fn set_preset(&mut self, preset: Preset, model: &ModelFacts) {
-        self.preset = match (preset, model.fast) {
-            (Preset::Fast, Some(_)) => Preset::Fast,
-            _ => Preset::Standard,
-        };
-        (self.steps, self.guidance) = model.defaults(self.preset);
+    /// The sampling of the preset "fast": the model's own, or that of a file which is taken for distilled.
+    pub fn fast(&self, model: &ModelFacts) -> Option<SamplingDefaults> {
+        model.fast.or_else(|| self.loras.few_steps())
     }
 
-    /// Takes over what another model does best. LoRA files were made for the model before.
+    /// Steps and guidance that the preset in force stands for.
+    pub fn defaults(&self, model: &ModelFacts) -> (usize, f64) {
+        let fast = self.fast(model).filter(|_| self.preset == Preset::Fast);
+        fast.map_or((model.steps, model.guidance), |way| {
+            (way.steps.max(1), way.guidance)
+        })
+    }
+
+    /// Chooses where steps, guidance and time shift come from, and takes them from there. Without a
+    /// distilled LoRA, the model's or a file's, the preset stays the model's own.
+    pub fn set_preset(&mut self, preset: Preset, model: &ModelFacts) {
+        let fast = self.fast(model).filter(|_| preset == Preset::Fast);
+        self.preset = if fast.is_some() {
+            Preset::Fast
+        } else {
+            Preset::Standard
+        };
+        (self.steps, self.guidance) = self.defaults(model);
+        let from_file = fast.filter(|_| model.fast.is_none());
+        self.shift = from_file.map(|way| way.shift);
+    }
+
+    /// Carries out an edit of a LoRA file; the preset "fast" ends with the last file that it rests on.
+    pub fn edit_lora(&mut self, path: &Path, edit: &LoraEdit, model: &ModelFacts) {
+        self.loras.edit(path, edit);
+        if self.preset == Preset::Fast && self.fast(model).is_none() {
+            self.set_preset(Preset::Standard, model);
+        }
+    }
+
+    /// Takes over what another model does best.
     pub fn adopt(&mut self, model: &ModelFacts) {
-        self.loras.clear();
         self.set_preset(Preset::Standard, model);
         self.set_num_frames(model.num_frames);
     }
@@ -117,6 +137,7 @@ impl CreateForm {
         self.image.is_none()
             && self.placed.is_empty()
             && self.video.is_none()
+            && self.loras.is_empty()
             && self.prompt.trim().is_empty()
             && self.mode == InputMode::Image
     }
@@ -130,40 +151,6 @@ impl CreateForm {
         }
     }
 
-    /// Places an image at the free frame nearest to `at`; drops it if every frame is taken.
-    pub fn place(&mut self, path: PathBuf, at: usize) -> bool {
-        let Some(at) = self.nearest_free(at) else {
-            return false;
-        };
-        self.placed.push(PlacedFrame { path, at });
-        self.placed.sort_by_key(|frame| frame.at);
-        true
-    }
-
-    /// Moves a placed frame; takes the nearest free frame if that one is taken.
-    pub fn move_placed(&mut self, index: usize, at: usize) {
-        if index < self.placed.len() {
-            let frame = self.placed.remove(index);
-            self.place(frame.path, at);
-        }
-    }
-
-    /// Places images evenly over what is still free, the first at frame 0 if that is free.
-    pub fn place_evenly(&mut self, paths: Vec<PathBuf>) -> usize {
-        let count = paths.len();
-        let last = self.num_frames - 1;
-        let mut placed = 0;
-        for (i, path) in paths.into_iter().enumerate() {
-            let at = if !self.placed.is_empty() && count == 1 {
-                self.widest_gap()
-            } else {
-                (i * last).checked_div(count - 1).unwrap_or(0)
-            };
-            placed += usize::from(self.place(path, at));
-        }
-        placed
-    }
-
     /// Why the form makes no request yet, in words for the person; `None` if it does.
     pub fn missing(&self) -> Option<&'static str> {
         match self.mode {
@@ -171,6 +158,9 @@ impl CreateForm {
             InputMode::Frames if self.placed.is_empty() => Some("Place at least one image first"),
             InputMode::Video if self.video.is_none() => Some("Add a video first"),
             InputMode::Text if self.prompt.trim().is_empty() => Some("Write a prompt first"),
+            _ if self.loras.misfit(self.preset).is_some() => {
+                Some("A LoRA file does not fit; leave it out")
+            }
             _ => None,
         }
     }
@@ -205,8 +195,9 @@ impl CreateForm {
             steps: Some(self.steps),
             guidance: Some(self.guidance),
             step_cache: self.step_cache,
+            shift: self.shift,
             preset: self.preset,
-            loras: self.loras.clone(),
+            loras: self.loras.choices(self.preset),
             seed: self.seed,
             ..Request::default()
         })
@@ -246,7 +237,11 @@ impl CreateForm {
         self.guidance = request.guidance.unwrap_or(self.guidance);
         self.step_cache = request.step_cache;
         self.preset = request.preset;
-        self.loras.clone_from(&request.loras);
+        self.shift = request.shift;
+        self.loras.take_over(&request.loras, request.preset);
+        if request.preset == Preset::Fast && request.shift.is_some() {
+            self.loras.mark_distilled();
+        }
         self.seed = request.seed;
         self.model.clone_from(&request.model);
     }
@@ -275,27 +270,6 @@ impl CreateForm {
             InputMode::Video => self.video.as_ref(),
             InputMode::Text => None,
         }
-    }
-
-    fn nearest_free(&self, at: usize) -> Option<usize> {
-        let at = at.min(self.num_frames - 1);
-        let taken = |candidate| self.placed.iter().any(|frame| frame.at == candidate);
-        (0..self.num_frames)
-            .filter(|&candidate| !taken(candidate))
-            .min_by_key(|&candidate| (candidate.abs_diff(at), candidate))
-    }
-
-    /// The free frame that is farthest from every placed one.
-    fn widest_gap(&self) -> usize {
-        (0..self.num_frames)
-            .max_by_key(|&candidate| {
-                self.placed
-                    .iter()
-                    .map(|frame| frame.at.abs_diff(candidate))
-                    .min()
-                    .unwrap_or(usize::MAX)
-            })
-            .unwrap_or(0)
     }
 }
 
@@ -348,19 +322,60 @@ mod tests {
         form.set_preset(Preset::Fast, &plain);
         assert_eq!((form.preset, form.steps), (Preset::Standard, plain.steps));
         let distilled = ModelFacts {
-            fast: Some((4, 1.0)),
+            fast: Some(SamplingDefaults::distilled()),
             ..plain
         };
         form.set_preset(Preset::Fast, &distilled);
         form.image = Some("a.png".into());
         let request = form.request().unwrap();
         assert_eq!((request.preset, request.steps), (Preset::Fast, Some(4)));
-        assert_eq!(request.guidance, Some(1.0));
+        assert_eq!((request.guidance, request.shift), (Some(1.0), None));
         form.set_preset(Preset::Standard, &distilled);
         assert_eq!(
             (form.steps, form.guidance),
             (distilled.steps, distilled.guidance)
         );
+    }
+
+    #[test]
+    fn a_file_taken_for_distilled_gives_the_fast_preset_and_takes_it_along() {
+        let (mut form, model) = (form(), ModelFacts::default());
+        form.image = Some("a.png".into());
+        for name in ["style", "causvid"] {
+            form.loras.add(name.into());
+        }
+        assert_eq!(form.request().unwrap().loras.len(), 1);
+        form.set_preset(Preset::Fast, &model);
+        let request = form.request().unwrap();
+        assert_eq!((request.steps, request.guidance), (Some(4), Some(1.0)));
+        assert_eq!((request.shift, request.loras.len()), (Some(8.0), 2));
+        form.edit_lora(Path::new("causvid"), &LoraEdit::On(false), &model);
+        let request = form.request().unwrap();
+        assert_eq!((request.preset, request.shift), (Preset::Standard, None));
+        assert_eq!(request.steps, Some(model.steps));
+        assert_eq!(request.loras.len(), 1);
+    }
+
+    #[test]
+    fn a_request_with_loras_put_back_gives_the_same_request() {
+        let (mut form, model) = (form(), ModelFacts::default());
+        form.image = Some("a.png".into());
+        form.loras.add("unnamed".into());
+        form.edit_lora(Path::new("unnamed"), &LoraEdit::Distilled(true), &model);
+        form.edit_lora(Path::new("unnamed"), &LoraEdit::Strength(0.75), &model);
+        form.set_preset(Preset::Fast, &model);
+        let request = form.request().unwrap();
+        let mut other = CreateForm::new(&model);
+        other.loras.add("lightx2v".into());
+        other.take_over(&request);
+        assert_eq!(other.request().unwrap(), request);
+        let standard = Request {
+            preset: Preset::Standard,
+            shift: None,
+            ..request
+        };
+        other.take_over(&standard);
+        assert_eq!(other.request().unwrap(), standard);
     }
 
     #[test]
@@ -373,25 +388,5 @@ mod tests {
         let mut other = CreateForm::new(&ModelFacts::default());
         other.take_over(&request);
         assert_eq!(other.request().unwrap(), request);
-    }
-
-    #[test]
-    fn placed_images_never_share_a_frame_and_never_leave_the_clip() {
-        let mut form = form();
-        form.set_num_frames(17);
-        assert_eq!(
-            form.place_evenly(vec!["a".into(), "b".into(), "c".into()]),
-            3
-        );
-        let at = |form: &CreateForm| form.placed.iter().map(|f| f.at).collect::<Vec<_>>();
-        assert_eq!(at(&form), [0, 8, 16]);
-        form.move_placed(1, 16);
-        assert_eq!(at(&form), [0, 15, 16]);
-        form.set_num_frames(5);
-        assert_eq!(at(&form), [0, 3, 4]);
-        form.place_evenly(vec!["d".into()]);
-        assert_eq!(form.placed.len(), 4);
-        form.place_evenly(vec!["e".into(), "f".into()]);
-        assert_eq!(at(&form), [0, 1, 2, 3, 4]);
     }
 }

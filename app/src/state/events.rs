@@ -9,7 +9,6 @@ use one4d_engine::worker::{Event, JobId, JobRequest, MotionRequest, Outcome, Out
 use super::arrangement::Pane;
 use super::command::{Action, AppCommand, Pick, Target};
 use super::compare::{self, Comparing};
-use super::create::InputMode;
 use super::history::History;
 use super::jobs::{Phase, scene_file};
 use super::markers::Markers;
@@ -17,9 +16,11 @@ use super::measures::{Measures, Plots, Tool};
 use super::media::Media;
 use super::notices::{Notice, Severity};
 use super::scene::OpenScene;
-use super::{AppState, apply, explain, export, file_name, models, picked, session, tools, view};
+use super::{
+    AppState, apply, arriving, creating, explain, export, file_name, models, picked, session,
+    tools, view,
+};
 use crate::samples::SAMPLES;
-use crate::services::kinds::Kind;
 use crate::services::{MediaResult, MediaTask, Services};
 
 /// Takes everything that has come since the last frame.
@@ -232,9 +233,13 @@ fn remember_file(state: &mut AppState, services: &Services, path: &Path) {
 
 fn on_media(state: &mut AppState, services: &mut Services, result: MediaResult) {
     match result {
-        MediaResult::Classified(kinds, target) => on_classified(state, services, kinds, target),
+        MediaResult::Classified(kinds, target) => {
+            arriving::on_classified(state, services, kinds, target);
+        }
         MediaResult::Picture(path, picture) => on_picture(state, path, picture),
-        MediaResult::Pasted(Ok(path)) => take_images(state, services, vec![path], Target::ByKind),
+        MediaResult::Pasted(Ok(path)) => {
+            arriving::take_images(state, services, vec![path], Target::ByKind);
+        }
         MediaResult::Pasted(Err(reason)) | MediaResult::Sample(_, Err(reason)) => {
             let notice = Notice::new(Severity::Error, "The image could not be kept", reason);
             state.notices.post(notice, state.now_secs);
@@ -243,7 +248,7 @@ fn on_media(state: &mut AppState, services: &mut Services, result: MediaResult) 
             if let Some(sample) = SAMPLES.get(index) {
                 sample.prompt.trim().clone_into(&mut state.create.prompt);
             }
-            take_images(state, services, vec![path], Target::Image);
+            arriving::take_images(state, services, vec![path], Target::Image);
         }
         MediaResult::SamplePicture(index, picture) => {
             if let Some(slot) = state.samples.get_mut(index) {
@@ -252,8 +257,12 @@ fn on_media(state: &mut AppState, services: &mut Services, result: MediaResult) 
         }
         MediaResult::Model(folder, model) => {
             if folder == state.create.model {
-                state.create.adopt(&model.facts);
-                state.model = model;
+                creating::on_model(state, services, model);
+            }
+        }
+        MediaResult::LoraChecked(model, path, checked) => {
+            if model == state.create.model {
+                state.create.loras.tell(&path, checked);
             }
         }
         MediaResult::Facts(serial, facts) => {
@@ -322,71 +331,5 @@ fn on_picture(
             state.notices.post(notice, state.now_secs);
             state.media.tell(path, Media::Bad(reason));
         }
-    }
-}
-
-fn on_classified(state: &mut AppState, services: &mut Services, kinds: Vec<Kind>, target: Target) {
-    if let [Kind::Scene(first), Kind::Scene(second)] = kinds.as_slice() {
-        apply::open_pair(state, services, first.clone(), second.clone());
-        return;
-    }
-    let mut images = Vec::new();
-    for kind in kinds {
-        match kind {
-            Kind::Image(path) => images.push(path),
-            Kind::Video(path) => {
-                state.create.mode = InputMode::Video;
-                apply::ask_picture(state, services, &path);
-                state.create.video = Some(path);
-            }
-            Kind::Scene(path) if target == Target::Compare => {
-                apply::open_beside(state, services, path);
-            }
-            Kind::Scene(path) => apply::open_scene(state, services, path),
-            Kind::Model(path) => apply::choose_model(state, services, Some(path)),
-            Kind::Unknown(path, reason) => {
-                let title = format!("{} cannot be opened", file_name(&path));
-                let body = format!("{}: {reason}", path.display());
-                let notice = Notice::new(Severity::Error, title, body)
-                    .with_remedy("Open another…", AppCommand::Pick(Pick::Anything));
-                state.notices.post(notice, state.now_secs);
-                state.recent.forget(&path);
-            }
-        }
-    }
-    if !images.is_empty() {
-        take_images(state, services, images, target);
-    }
-}
-
-/// One image fills the well; several, or one beside others, are placed at frames.
-fn take_images(state: &mut AppState, services: &Services, images: Vec<PathBuf>, target: Target) {
-    for path in &images {
-        apply::ask_picture(state, services, path);
-    }
-    let create = &mut state.create;
-    let place = match target {
-        Target::Frames => true,
-        Target::Image => false,
-        Target::ByKind | Target::Video | Target::Compare => {
-            images.len() > 1 || create.mode == InputMode::Frames
-        }
-    };
-    if !place {
-        create.mode = InputMode::Image;
-        create.image = images.into_iter().next();
-        return;
-    }
-    create.mode = InputMode::Frames;
-    let offered = images.len();
-    let placed = create.place_evenly(images);
-    if placed < offered {
-        let body = format!(
-            "A clip of {} frames holds no more. Raise the number of frames first.",
-            create.num_frames
-        );
-        let title = format!("{} images were left out", offered - placed);
-        let notice = Notice::new(Severity::Warning, title, body);
-        state.notices.post(notice, state.now_secs);
     }
 }

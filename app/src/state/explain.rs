@@ -9,6 +9,7 @@ use one4d_engine::worker::{JobId, JobRequest};
 use super::command::{Action, AppCommand, CreateEdit, JobEdit, Pick};
 use super::file_name;
 use super::jobs::Failure;
+use super::loras::LoraEdit;
 use super::notices::{Notice, Severity};
 
 /// The notice for a job that failed.
@@ -34,6 +35,12 @@ fn words(request: &JobRequest, error: &Error) -> (String, String) {
     let doing = doing(request);
     match error {
         Error::Io { path, source } => io_words(path, source),
+        Error::Weights { path, reason } | Error::Format { path, reason }
+            if lora_of(request, path).is_some() =>
+        {
+            let title = format!("{} does not fit the model", file_name(path));
+            (title, format!("{}: {reason}", path.display()))
+        }
         Error::Format { path, reason } => (
             format!("{} cannot be read", file_name(path)),
             format!("{}: {reason}", path.display()),
@@ -112,6 +119,15 @@ fn doing(request: &JobRequest) -> &'static str {
     }
 }
 
+/// The path, if it is that of a LoRA file of the request.
+fn lora_of<'a>(request: &JobRequest, path: &'a Path) -> Option<&'a Path> {
+    let JobRequest::Generate { request, .. } = request else {
+        return None;
+    };
+    let is_one = request.loras.iter().any(|lora| lora.path == path);
+    is_one.then_some(path)
+}
+
 fn is_out_of_memory(message: &str) -> bool {
     let message = message.to_lowercase();
     message.contains("out of memory") || message.contains("out_of_memory")
@@ -129,6 +145,12 @@ fn remedy(job: JobId, request: &JobRequest, error: &Error) -> (String, AppComman
             AppCommand::Create(CreateEdit::Frames(frames)),
         )
     };
+    if let Error::Weights { path, .. } | Error::Format { path, .. } | Error::Io { path, .. } = error
+        && let Some(path) = lora_of(request, path)
+    {
+        let edit = CreateEdit::Lora(path.to_owned(), LoraEdit::On(false));
+        return ("Leave it out".to_owned(), AppCommand::Create(edit));
+    }
     match (error, request) {
         (Error::Weights { .. }, _) => ("Choose a model…".to_owned(), AppCommand::Pick(Pick::Model)),
         (Error::Limit { .. }, JobRequest::Generate { .. }) => fewer_frames(),
@@ -189,6 +211,25 @@ mod tests {
         );
         assert!(is_out_of_memory("DriverError(CUDA_ERROR_OUT_OF_MEMORY)"));
         assert!(!is_out_of_memory("shape mismatch"));
+    }
+
+    #[test]
+    fn a_lora_file_that_fails_is_named_and_can_be_left_out() {
+        let path = std::path::PathBuf::from("/loras/style.safetensors");
+        let request = JobRequest::Generate {
+            request: Request {
+                loras: vec![one4d_engine::pipeline::LoraChoice {
+                    path: path.clone(),
+                    strength: 1.0,
+                }],
+                ..Request::default()
+            },
+            out: None,
+        };
+        let notice = notice(JobId(1), &request, &Error::weights(&path, "x fits nothing"));
+        assert_eq!(notice.title, "style.safetensors does not fit the model");
+        let edit = CreateEdit::Lora(path, LoraEdit::On(false));
+        assert_eq!(notice.remedy.unwrap().1, AppCommand::Create(edit));
     }
 
     #[test]

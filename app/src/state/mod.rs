@@ -6,17 +6,21 @@
 pub mod action;
 pub mod apply;
 pub mod arrangement;
+mod arriving;
 pub mod command;
 pub mod compare;
 pub mod create;
+mod creating;
 pub mod events;
 pub mod explain;
 pub mod export;
 pub mod finder;
 pub mod gpu;
 pub mod history;
+mod job_card;
 pub mod jobs;
 pub mod layout;
+pub mod loras;
 pub mod markers;
 pub mod measures;
 pub mod media;
@@ -24,6 +28,7 @@ pub mod model;
 pub mod models;
 pub mod notices;
 pub mod picked;
+mod placing;
 pub mod quit;
 pub mod recent;
 mod saving;
@@ -32,6 +37,7 @@ pub mod session;
 pub mod settings;
 pub mod shot;
 mod time;
+pub mod timings;
 mod tools;
 pub mod view;
 
@@ -105,6 +111,8 @@ pub struct AppState {
     pub media: media::MediaState,
     /// The chosen model.
     pub model: model::ModelState,
+    /// A request whose inputs wait for what is known of its model.
+    pub reusing: Option<one4d_engine::pipeline::Request>,
     /// The page of public models.
     pub models: models::ModelsState,
     /// Pictures of the bundled samples, as far as they are read.
@@ -167,6 +175,7 @@ impl AppState {
             export: None,
             media: media::MediaState::default(),
             model,
+            reusing: None,
             models: models::ModelsState::default(),
             samples: vec![None; SAMPLES.len()],
             picking: None,

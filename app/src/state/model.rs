@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use one4d_engine::pipeline::{BundleManifest, Preset};
+use one4d_engine::pipeline::{BundleManifest, SamplingDefaults};
 use one4d_engine::plan::{self, Machine, ModelParts, Plan, RunShape};
 
 use super::create::{CreateForm, InputMode};
@@ -27,8 +27,8 @@ pub struct ModelFacts {
     pub steps: usize,
     /// Default guidance scale.
     pub guidance: f64,
-    /// Steps and guidance of the preset "fast", for models that have one.
-    pub fast: Option<(usize, f64)>,
+    /// Sampling of the preset "fast", for models that bring one.
+    pub fast: Option<SamplingDefaults>,
     /// Steps of training behind the weights.
     pub trained_steps: u64,
 }
@@ -62,22 +62,8 @@ impl From<&BundleManifest> for ModelFacts {
             num_frames: manifest.frames.max(1),
             steps: manifest.sampling.steps.max(1),
             guidance: manifest.sampling.guidance,
-            fast: manifest
-                .fast
-                .as_ref()
-                .map(|fast| (fast.sampling.steps.max(1), fast.sampling.guidance)),
+            fast: manifest.fast.as_ref().map(|fast| fast.sampling),
             trained_steps: manifest.trained_steps,
-        }
-    }
-}
-
-impl ModelFacts {
-    /// Steps and guidance of a preset; a model without the fast one has its own.
-    pub fn defaults(&self, preset: Preset) -> (usize, f64) {
-        let own = (self.steps, self.guidance);
-        match preset {
-            Preset::Standard => own,
-            Preset::Fast => self.fast.unwrap_or(own),
         }
     }
 }

@@ -10,7 +10,7 @@ use one4d_engine::job::{Progress, Stage};
 
 use super::command::{AppCommand, Pick};
 use super::notices::{Notice, Severity};
-use super::{AppState, apply};
+use super::{AppState, creating};
 use crate::services::Services;
 use crate::services::hub::{EntryIndex, HubResult, HubTask, Looked, Stopped};
 
@@ -294,7 +294,7 @@ pub(super) fn drain(state: &mut AppState, services: &mut Services) {
             HubResult::Assembled(entry, made) => match made {
                 Ok(folder) => {
                     state.models.work.remove(&entry);
-                    apply::choose_model(state, services, Some(folder));
+                    creating::choose_model(state, services, Some(folder));
                     let name = recipe_of(&CATALOGUE[entry]).map_or("", |recipe| recipe.title);
                     let title = format!("{name} is the model of the next scene");
                     let notice =

@@ -3,6 +3,7 @@
 use super::AppState;
 use super::apply;
 use super::command::{AppCommand, ExportEdit, Pick, Target};
+use super::creating;
 use super::export;
 use super::models::ModelsEdit;
 use super::notices::{Notice, Severity};
@@ -29,7 +30,8 @@ pub fn on_picked(state: &mut AppState, services: &mut Services, picked: Picked) 
         Pick::Image => apply::open_paths(services, picked.paths, Target::Image),
         Pick::Frames => apply::open_paths(services, picked.paths, Target::Frames),
         Pick::Video => apply::open_paths(services, picked.paths, Target::Video),
-        Pick::Model => apply::choose_model(state, services, Some(first)),
+        Pick::Model => creating::choose_model(state, services, Some(first)),
+        Pick::Loras => creating::add_loras(state, services, picked.paths),
         Pick::ModelFolder => {
             let edit = ModelsEdit::AddFolder(first);
             apply::apply(state, services, AppCommand::Models(edit));

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::AppState;
 use super::arrangement::{Arrangement, Pane};
 use super::layout::Layout;
+use super::loras::LoraList;
 use super::markers::Markers;
 use super::measures::{KnownScale, Measure, Measures};
 use crate::viewport::{Orbit, ViewOptions};
@@ -25,6 +26,10 @@ pub struct Session {
     pub panels: Option<[bool; 3]>,
     /// How the middle was divided.
     pub arrangement: Option<Arrangement>,
+    /// Folder of the chosen model, if it was not the bundled one.
+    pub model: Option<PathBuf>,
+    /// LoRA files beside the model.
+    pub loras: LoraList,
     /// How scenes were left, the newest first.
     pub scenes: Vec<SceneMemory>,
 }
@@ -115,6 +120,8 @@ pub fn remember(state: &mut AppState) {
     let session = &mut state.session;
     session.arrangement = Some(state.arrangement.clone());
     session.panels = Some([layout.create, layout.inspect, layout.timeline]);
+    session.model.clone_from(&state.create.model);
+    session.loras = state.create.loras.unchecked();
     let Some(path) = state.scene.as_ref().and_then(|open| open.path.clone()) else {
         return;
     };
@@ -167,6 +174,12 @@ pub fn restored_arrangement(session: &Session) -> Arrangement {
     let mut arrangement = saved.unwrap_or_default();
     arrangement.hide(Pane::Plot);
     arrangement
+}
+
+/// The model that was chosen, if its folder is still there.
+pub fn restored_model(session: &Session) -> Option<PathBuf> {
+    let folder = session.model.clone();
+    folder.filter(|folder| folder.join("model.json").is_file())
 }
 
 /// The panels that were open.

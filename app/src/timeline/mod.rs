@@ -4,14 +4,16 @@ mod clock;
 mod loop_mode;
 mod markers;
 mod ruler;
+mod speed;
 mod strip;
 mod transport;
 
 use egui::{Margin, Ui};
 
-pub use clock::{Clock, SPEEDS};
+pub use clock::Clock;
 pub use loop_mode::LoopMode;
 pub use ruler::Scale;
+pub use speed::SPEEDS;
 
 use crate::panels::Panel;
 use crate::theme::space;

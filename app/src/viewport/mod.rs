@@ -35,6 +35,7 @@ pub mod raster;
 pub mod raster_surface;
 pub mod renderer;
 mod residency;
+mod resident_scene;
 pub mod scene_lines;
 mod shown;
 mod state;

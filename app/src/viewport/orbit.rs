@@ -182,6 +182,19 @@ impl Orbit {
         self.distance = distance;
     }
 
+    /// Takes the depth of a point for that of the middle; the picture stays. Nearing it afterwards
+    /// approaches what the point lies on and never passes through it. With parallel rays the distance is
+    /// the scale of the picture and stays too.
+    pub fn aim_at_depth_of(&mut self, point: DVec3) {
+        let eye = self.eye();
+        let depth = (point - eye.position).dot(eye.forward());
+        if self.orthographic || !depth.is_finite() || depth < 1e-6 {
+            return;
+        }
+        self.target = eye.position + eye.forward() * depth;
+        self.distance = depth.min(1e6);
+    }
+
     /// Flies right, up and forward by a share of the distance to the target.
     pub fn fly(&mut self, right_up_forward: DVec3) {
         let eye = self.eye();
@@ -299,6 +312,27 @@ mod tests {
         orbit.dolly(0.5, pointer, SIZE);
         assert!((orbit.distance - 2.5).abs() < 1e-12);
         assert!((orbit.eye().project(under, SIZE).unwrap() - pointer).length() < 1e-6);
+    }
+
+    #[test]
+    fn nearing_a_point_does_not_pass_it() {
+        let mut orbit = Orbit::default();
+        let eye = orbit.position();
+        let pointer = DVec2::new(420.0, 280.0);
+        // Much nearer than the middle, which the wheel would otherwise near.
+        let point = orbit.eye().unproject(pointer, 0.2 * orbit.distance, SIZE);
+        orbit.aim_at_depth_of(point);
+        assert!(close(orbit.position(), eye), "the picture stays");
+        for _ in 0..40 {
+            orbit.dolly(0.7, pointer, SIZE);
+            let to_point = (point - orbit.position()).dot(orbit.eye().forward());
+            assert!(to_point > 0.0);
+            let at = orbit.eye().project(point, SIZE).unwrap();
+            assert!((at - pointer).length() < 1e-3, "{at}");
+        }
+        let before = orbit;
+        orbit.aim_at_depth_of(orbit.position() - orbit.eye().forward());
+        assert_eq!(orbit, before, "what lies behind is no middle");
     }
 
     #[test]

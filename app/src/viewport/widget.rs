@@ -115,7 +115,9 @@ pub fn viewport_ui(
     };
     let mut ups = LookUps::of(ui, input.view_id, out.shown_frame);
     ups.finish(ui, state, resources, (input, &mut out));
-    control(ui, state, &out.response, (&place, shown.as_ref(), &bounds));
+    let under = ups.hovered().map(|(_, point)| point);
+    let around = (&place, shown.as_ref(), &bounds, under);
+    control(ui, state, &out.response, around);
     follow_motion(ui, state, input.reduced_motion);
     let eye = current_eye(state, shown.as_ref());
     let up = state.orbit.up;
@@ -293,7 +295,7 @@ fn control(
     ui: &Ui,
     state: &mut ViewportState,
     response: &egui::Response,
-    (place, shown, bounds): (&Place, Option<&ShownFrame>, &SceneBounds),
+    (place, shown, bounds, under): (&Place, Option<&ShownFrame>, &SceneBounds, Option<DVec3>),
 ) {
     let drag = response.drag_delta();
     let drag_points = DVec2::new(f64::from(drag.x), f64::from(drag.y));
@@ -326,6 +328,9 @@ fn control(
         && let Some(pointer) = response.hover_pos()
     {
         let factor = (-scroll * DOLLY_PER_POINT).exp();
+        if let Some(point) = under {
+            orbit.aim_at_depth_of(point);
+        }
         orbit.dolly(factor, place.to_px(pointer), place.size_px);
     }
 }

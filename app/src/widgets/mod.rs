@@ -21,10 +21,11 @@ pub use number::{NumberField, number_field};
 pub use picture::{crop_marks, hatch, picture_rect, thumbnail};
 pub use progress::{progress_bar, spinner, status_word};
 pub use segmented::segmented;
-pub use slider::{SliderSpec, slider};
+pub use slider::{SliderSpec, log_slider, slider};
 pub use switch::switch;
 pub use text::{
     bytes, caption, duration, elided, fact_row, heading, label, muted, strong, wrapped,
+    wrapped_caption,
 };
 pub use textures::Textures;
 

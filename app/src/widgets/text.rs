@@ -30,6 +30,12 @@ pub fn caption(ui: &mut Ui, text: impl Into<String>) -> Response {
     ui.add(Label::new(RichText::new(text).font(theme::caption()).color(color)).truncate())
 }
 
+/// Small text that stands back, over as many lines as it needs.
+pub fn wrapped_caption(ui: &mut Ui, text: impl Into<String>) -> Response {
+    let color = theme::tokens(ui).muted;
+    ui.add(Label::new(RichText::new(text).font(theme::caption()).color(color)).wrap())
+}
+
 /// The name of a thing.
 pub fn strong(ui: &mut Ui, text: impl Into<String>) -> Response {
     let color = theme::tokens(ui).text;

@@ -35,6 +35,14 @@ impl Origin {
     pub(super) fn host(&self) -> &str {
         &self.host
     }
+
+    pub(super) fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub(super) fn is_https(&self) -> bool {
+        self.scheme == "https"
+    }
 }
 
 /// True for an address on this machine, which no proxy can reach and nobody can listen to.

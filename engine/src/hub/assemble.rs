@@ -4,7 +4,6 @@
 use std::path::{Path, PathBuf};
 
 use super::catalogue::{Entry, Part, find};
-use super::domain_embeddings;
 use super::present::{Found, State, look};
 use super::settings::HubSettings;
 use crate::job::{JobCtx, Stage};
@@ -15,9 +14,13 @@ use crate::models::umt5::Umt5Config;
 use crate::models::wan::WanConfig;
 use crate::pipeline::{BUNDLE_FORMAT, BundleManifest, CodecSpec, ImageSpec, SamplingDefaults};
 use crate::sampler::SolverKind;
-use crate::weight_files::pickle;
+use crate::weight_files::{WeightFiles, pickle};
 use crate::{Error, Result, atomic_file};
 
+/// Endings of pickles, which are converted beside their links.
+const PICKLES: [&str; 2] = ["pth", "pt"];
+/// File and tensor of 4DNeX's domain embeddings.
+const DOMAINS: &str = "learnable_domain_embeddings";
 /// Tokens of a padded prompt.
 const TEXT_LEN: usize = 512;
 
@@ -317,10 +320,25 @@ impl Kitchen<'_> {
         let (Some(lora), Some(domains)) = (of(Part::Adapters), of(Part::Domains)) else {
             return Err(Error::invalid(FOLDER, "are not there"));
         };
+        let folder = self.out.join(FOLDER);
+        if folder.exists() {
+            // Every weight file in it would be read, also one that an older program left.
+            std::fs::remove_dir_all(&folder).map_err(|e| Error::io(&folder, e))?;
+        }
         self.linked(&format!("{FOLDER}/lora.safetensors"), lora)?;
-        let target = self.out.join(FOLDER).join("domain_embeddings.safetensors");
-        domain_embeddings::convert(domains, &target, dim)?;
-        Ok(FOLDER.to_owned())
+        // The converter names a tensor by itself after its file.
+        let converted = self.linked(&format!("{FOLDER}/{DOMAINS}.pt"), domains)?;
+        let found = WeightFiles::open(&[self.out.join(converted)])?;
+        match found.shape(DOMAINS) {
+            Some([2, width]) if *width == dim => Ok(FOLDER.to_owned()),
+            other => {
+                let reason = format!(
+                    "holds {} where two rows of {dim} were expected",
+                    other.map_or_else(|| "something else".to_owned(), |shape| format!("{shape:?}"))
+                );
+                Err(Error::weights(domains, reason))
+            }
+        }
     }
 
     /// Links a file under a name, and converts it if it is a pickle.
@@ -334,10 +352,8 @@ impl Kitchen<'_> {
             std::fs::remove_file(&place).map_err(|e| Error::io(&place, e))?;
         }
         link(&file, &place).map_err(|e| Error::io(&place, e))?;
-        if place
-            .extension()
-            .is_some_and(|e| e.eq_ignore_ascii_case("pth"))
-        {
+        let ending = place.extension().unwrap_or_default().to_string_lossy();
+        if PICKLES.contains(&ending.to_lowercase().as_str()) {
             let converted = pickle::convert(self.program, &place, self.ctx)?;
             let local = converted.strip_prefix(self.out).unwrap_or(&converted);
             return Ok(local.to_string_lossy().into_owned());

@@ -7,10 +7,13 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 use ureq::http::Uri;
 use ureq::http::header::HeaderMap;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
-use ureq::{Agent, Body, Proxy, ProxyProtocol};
+use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
 
 use super::address::{Origin, is_loopback, resolve};
+use super::connection::{authorities, http_proxy, unreachable_because};
+use super::names::tame;
+use super::proxies::{Proxies, place_of};
 use super::settings::{HubSettings, Token};
 use crate::job::JobCtx;
 use crate::{Error, Result};
@@ -27,11 +30,21 @@ const POLL: Duration = Duration::from_millis(50);
 /// Asks servers.
 #[derive(Clone)]
 pub(super) struct Client {
-    agent: Agent,
-    /// The same without the environment's proxy, for servers on this machine.
-    direct: Agent,
+    https: Route,
+    http: Route,
+    /// Without a proxy: for servers on this machine, and those that are spared.
+    direct: Route,
+    proxies: Proxies,
     home: Origin,
     token: Option<Token>,
+}
+
+/// A way to servers.
+#[derive(Clone)]
+struct Route {
+    agent: Agent,
+    /// Host and port of the proxy on the way.
+    proxy: Option<String>,
 }
 
 /// What is asked for.
@@ -112,13 +125,6 @@ impl Client {
     pub(super) fn new(settings: &HubSettings) -> Result<Self> {
         let home = Origin::of(&settings.endpoint)
             .ok_or_else(|| Error::invalid("HF_ENDPOINT", "is no address"))?;
-        let proxy = Proxy::try_from_env();
-        let is_http =
-            |proxy: &Proxy| matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https);
-        if !proxy.as_ref().is_none_or(is_http) {
-            let reason = "SOCKS proxies are not spoken; set HTTPS_PROXY to an HTTP proxy";
-            return Err(Error::invalid("proxy of the environment", reason));
-        }
         let roots = match &settings.certificates {
             Some(path) => authorities(path)?,
             None => RootCerts::WebPki,
@@ -128,7 +134,9 @@ impl Client {
             tracing::warn!("the token is not sent, as HF_ENDPOINT is no https address");
         }
         let patience = settings.patience;
-        let agent = |proxy: Option<Proxy>| {
+        let route = |proxy: Option<&String>| -> Result<Route> {
+            let place = proxy.map(|url| place_of(url));
+            let proxy = proxy.map(|url| http_proxy(url)).transpose()?;
             let config = Agent::config_builder()
                 .http_status_as_error(false)
                 .max_redirects(0)
@@ -141,11 +149,17 @@ impl Client {
                 .timeout_recv_response(Some(patience.answer))
                 .timeout_per_read(Some(patience.silence))
                 .build();
-            Agent::new_with_config(config)
+            Ok(Route {
+                agent: Agent::new_with_config(config),
+                proxy: place,
+            })
         };
+        let proxies = &settings.proxies;
         Ok(Self {
-            agent: agent(proxy),
-            direct: agent(None),
+            https: route(proxies.https.as_ref())?,
+            http: route(proxies.http.as_ref())?,
+            direct: route(None)?,
+            proxies: proxies.clone(),
             home,
             token: settings.token.clone(),
         })
@@ -200,7 +214,7 @@ impl Client {
         for _ in 0..=MAX_HOPS {
             let uri: Uri = url
                 .parse()
-                .map_err(|_| Trouble::Lasting(format!("`{}` is no address", short(&url))))?;
+                .map_err(|_| Trouble::Lasting(format!("`{}` is no address", tame(&url, 120))))?;
             let answer = self.send(ask, &url)?;
             let mut head = Head::read(&answer, uri.host().unwrap_or_default());
             if self.home.is_of(&url) {
@@ -244,11 +258,15 @@ impl Client {
         url: &str,
     ) -> std::result::Result<ureq::http::Response<Body>, Trouble> {
         let here = is_loopback(url);
-        let agent = if here { &self.direct } else { &self.agent };
+        let route = match Origin::of(url) {
+            Some(origin) if here || self.proxies.spare(&origin) => &self.direct,
+            Some(origin) if origin.is_https() => &self.https,
+            _ => &self.http,
+        };
         let mut request = if ask.head_only {
-            agent.head(url)
+            route.agent.head(url)
         } else {
-            agent.get(url)
+            route.agent.get(url)
         };
         if let Some((from, tag)) = &ask.from {
             request = request.header("Range", format!("bytes={from}-"));
@@ -264,7 +282,7 @@ impl Client {
         }
         request
             .call()
-            .map_err(|error| unreachable_because(&error, url))
+            .map_err(|error| unreachable_because(&error, url, route.proxy.as_deref()))
     }
 }
 
@@ -294,48 +312,6 @@ fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     Some(headers.get(name)?.to_str().ok()?.trim().to_owned())
 }
 
-/// Certificates of a PEM file.
-fn authorities(path: &std::path::Path) -> Result<RootCerts> {
-    let pem = std::fs::read(path).map_err(|e| Error::io(path, e))?;
-    let found: Vec<Certificate<'static>> = parse_pem(&pem)
-        .filter_map(|item| match item {
-            Ok(PemItem::Certificate(certificate)) => Some(certificate),
-            _ => None,
-        })
-        .collect();
-    if found.is_empty() {
-        let reason = "holds no certificate in PEM form; mend or unset SSL_CERT_FILE";
-        return Err(Error::format(path, reason));
-    }
-    Ok(RootCerts::new_with_certs(&found))
-}
-
-/// What the client's error means.
-fn unreachable_because(error: &ureq::Error, url: &str) -> Trouble {
-    let host = Origin::of(url).map_or_else(|| short(url), |origin| origin.host().to_owned());
-    match error {
-        ureq::Error::Timeout(_) => Trouble::Passing(format!("{host} does not answer")),
-        ureq::Error::HostNotFound => {
-            Trouble::Passing(format!("{host} is not found; is this machine online?"))
-        }
-        ureq::Error::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-            Trouble::Lasting(format!(
-                "no protected connection to {host}: {error}; behind a company's gateway set \
-                 SSL_CERT_FILE to its certificates"
-            ))
-        }
-        ureq::Error::Io(error) => Trouble::Passing(format!("{host}: {error}")),
-        ureq::Error::ConnectionFailed => Trouble::Passing(format!("{host} cannot be reached")),
-        ureq::Error::ConnectProxyFailed(reason) => {
-            Trouble::Lasting(format!("the proxy refused: {}", short(reason)))
-        }
-        ureq::Error::Protocol(error) => {
-            Trouble::Passing(format!("{host} answered in no HTTP: {error}"))
-        }
-        other => Trouble::Lasting(format!("{host}: {other}")),
-    }
-}
-
 fn broken(error: std::io::Error) -> Trouble {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
     let is_silence = matches!(inner, Some(ureq::Error::Timeout(_)))
@@ -348,9 +324,4 @@ fn broken(error: std::io::Error) -> Trouble {
     } else {
         format!("the connection broke off ({error})")
     })
-}
-
-/// An address or a server's word, cut to a readable length.
-fn short(text: &str) -> String {
-    super::names::tame(text, 120)
 }

@@ -15,13 +15,14 @@ mod assemble;
 mod cache;
 mod catalogue;
 mod client;
-mod domain_embeddings;
+mod connection;
 mod fetch;
 mod listing;
 mod names;
 mod partial;
 mod plan;
 mod present;
+mod proxies;
 mod refusal;
 mod settings;
 mod transfer;
@@ -35,6 +36,7 @@ pub use listing::ContentHash;
 pub use names::is_hub_id;
 pub use plan::{FetchPlan, PlannedFile, Wanted, plan};
 pub use present::{Found, State, look};
+pub use proxies::Proxies;
 pub use settings::{HubSettings, Patience, Token};
 
 /// Cards and licences, taken along with every model where they exist.

@@ -169,7 +169,7 @@ pub(super) fn files_below(root: &Path) -> Vec<Listed> {
 impl Found {
     fn of(entry: &Entry, listed: &[Listed]) -> Self {
         let mut found = Self::default();
-        for needed in entry.files {
+        for needed in &entry.files {
             let mut files = matching(needed, listed);
             // A collection holds several that would serve; one is enough, the wanted one first.
             if entry.single_files {

@@ -5,12 +5,16 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::proxies::Proxies;
 use crate::{Error, Result};
 
 /// The public hub.
 const PUBLIC_ENDPOINT: &str = "https://huggingface.co";
 /// A file of a token is one short line.
 const MAX_TOKEN_BYTES: usize = 1024;
+
+/// Where a file of trusted certificates is named: by everyone, by Python's tools, by curl.
+const CERTIFICATES: [&str; 3] = ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"];
 
 /// A secret; shown nowhere.
 #[derive(Clone, PartialEq, Eq)]
@@ -94,6 +98,8 @@ pub struct HubSettings {
     pub folders: Vec<PathBuf>,
     /// Certificates of authorities, PEM, in place of the built-in ones.
     pub certificates: Option<PathBuf>,
+    /// Proxies on the way; servers on this machine are asked without.
+    pub proxies: Proxies,
     /// How long a server is waited for.
     pub patience: Patience,
 }
@@ -108,6 +114,7 @@ impl HubSettings {
             offline: false,
             folders: Vec::new(),
             certificates: None,
+            proxies: Proxies::default(),
             patience: Patience::default(),
         }
     }
@@ -121,7 +128,8 @@ impl HubSettings {
     }
 
     /// Settings of an environment: `HF_ENDPOINT`, `HF_TOKEN`, `HF_TOKEN_PATH`, `HF_HOME`, `HF_HUB_CACHE`,
-    /// `HF_HUB_OFFLINE`, `XDG_CACHE_HOME`, `ONE4D_MODELS` (folders), `SSL_CERT_FILE`.
+    /// `HF_HUB_OFFLINE`, `XDG_CACHE_HOME`, `ONE4D_MODELS` (folders), `SSL_CERT_FILE` or what Python's tools
+    /// and curl call so, `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an endpoint that is no address or a token that is none, and where there is
@@ -171,7 +179,8 @@ impl HubSettings {
             token,
             offline: text("HF_HUB_OFFLINE").is_some_and(|value| is_on(&value)),
             folders,
-            certificates: path("SSL_CERT_FILE"),
+            certificates: CERTIFICATES.into_iter().find_map(path),
+            proxies: Proxies::read(&text),
             ..Self::new(&endpoint, &cache)
         })
     }

@@ -45,7 +45,6 @@ mod video;
 mod vipe;
 mod zero_msf;
 
-pub(crate) use archive::Archive;
 pub use budget::{Budget, Reason};
 pub use npy::{NpyArray, NpyType};
 pub use npz_clips::DISPARITY_OFFSET;

@@ -6,7 +6,9 @@ mod anchor;
 mod bundle;
 mod centring;
 mod eval;
+mod few_steps;
 mod load;
+mod lora_check;
 mod motion;
 mod observe;
 mod planning;
@@ -27,8 +29,10 @@ pub use bundle::{
 pub use crate::models::byte_text::TextSpec;
 pub use crate::models::one4d::{Coupling, DenoiserSpec};
 
+pub use few_steps::{FewSteps, few_steps_by_name};
 pub(crate) use load::bundle_file;
 pub use load::{LoraWish, Model, asset, bundled_model};
+pub use lora_check::{LoraFit, check_lora, is_lora_file};
 pub use observe::{ClipSize, Fitting, ObservedClip, observe};
 pub use planning::{bundle_parts, plan_request, run_shape};
 pub use render::render_clips;

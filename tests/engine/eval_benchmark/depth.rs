@@ -103,9 +103,9 @@ fn a_sequence_that_cannot_be_measured_keeps_its_row() {
     std::fs::remove_file(folders.pred("ambush_6/frame_0003.npy")).unwrap();
     std::fs::write(folders.pred("ambush_7/frame_0000.npy"), b"no array").unwrap();
     let mut request = folders.request(Benchmark::Sintel, Measure::Depth(DepthPreset::ExactL1));
-    request.csv = Some(folders.0.path().join("out.csv"));
-    request.latex = Some(folders.0.path().join("out.tex"));
-    request.json = Some(folders.0.path().join("out.json"));
+    request.tables.csv = Some(folders.0.path().join("out.csv"));
+    request.tables.latex = Some(folders.0.path().join("out.tex"));
+    request.tables.json = Some(folders.0.path().join("out.json"));
     let report = measured(&request);
     for (name, status, reason) in [
         ("alley_1", "missing", "alley_1 (folder, .one4d"),
@@ -140,14 +140,14 @@ fn a_sequence_that_cannot_be_measured_keeps_its_row() {
     near(&report["means"][0]["abs_rel"], sum / weight);
     let mean = report["means"][0]["name"].as_str().unwrap();
     assert_eq!(mean, "mean by pixels, 16 of 23 sequences");
-    let csv = std::fs::read_to_string(request.csv.unwrap()).unwrap();
+    let csv = std::fs::read_to_string(request.tables.csv.unwrap()).unwrap();
     assert_eq!(csv.lines().count(), 1 + 23 + 1);
     assert!(csv.contains("\nalley_1,missing,,"), "{csv}");
     assert!(csv.contains("\n\"mean by pixels, 16 of 23 sequences\",mean,"));
-    let latex = std::fs::read_to_string(request.latex.unwrap()).unwrap();
+    let latex = std::fs::read_to_string(request.tables.latex.unwrap()).unwrap();
     assert!(latex.contains("alley\\_1 & -- & -- \\\\"), "{latex}");
     assert!(latex.contains("\\toprule") && latex.contains("MonST3R & 0.335 & 58.5"));
-    let json = std::fs::read(request.json.unwrap()).unwrap();
+    let json = std::fs::read(request.tables.json.unwrap()).unwrap();
     let json: Value = serde_json::from_slice(&json).unwrap();
     assert_eq!(
         (&json["text"], &json["of"]),

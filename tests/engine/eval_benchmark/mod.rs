@@ -1,5 +1,6 @@
 //! Tests: whole data sets in their own formats, with errors whose size is known beforehand.
 
+mod agreement;
 mod damage;
 mod depth;
 mod pose;
@@ -7,7 +8,7 @@ mod pose;
 use std::path::PathBuf;
 
 use one4d_engine::datasets::benchmark::Benchmark;
-use one4d_engine::eval::{BenchmarkRequest, Measure, PoseMeasure, run_benchmark};
+use one4d_engine::eval::{BenchmarkRequest, Measure, PoseMeasure, TableFiles, run_benchmark};
 use one4d_engine::job::JobCtx;
 use one4d_engine::metrics::{DepthPreset, PoseAlignment};
 use serde_json::Value;
@@ -38,9 +39,7 @@ impl Folders {
             sequences: Vec::new(),
             every: 1,
             measure,
-            csv: None,
-            latex: None,
-            json: None,
+            tables: TableFiles::default(),
         }
     }
 

@@ -1,8 +1,9 @@
 //! Figures over the view: what is on it, the point under the pointer, and statistics.
 
-use egui::{Align2, Pos2, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
+use egui::{Pos2, Rect, Role, Sense, Ui, WidgetInfo, pos2, vec2};
 use glam::DVec3;
 
+use super::caption_over;
 use crate::panels::{Panel, filter, inspect, toolbar};
 use crate::state::scene::OpenScene;
 use crate::theme::{self, space};
@@ -44,16 +45,9 @@ pub fn line_ui(
         space::M
     };
     let bottom = view.bottom() - lift;
-    let font = theme::caption();
-    ui.painter().text(
-        pos2(left, bottom),
-        Align2::LEFT_BOTTOM,
-        words,
-        font,
-        tokens.muted,
-    );
+    caption_over(ui, pos2(left, bottom), &words, tokens.muted);
     if let Some(hovered) = hovered {
-        point_ui(ui, panel, pos2(left, bottom - 15.0), hovered);
+        point_ui(ui, panel, pos2(left, bottom - 17.0), hovered);
     }
 }
 
@@ -68,13 +62,7 @@ pub fn point_ui(ui: &Ui, panel: &Panel<'_>, at: Pos2, (pick, point): (Pick, DVec
         pick.row
     );
     let tokens = theme::tokens(ui);
-    let ground = ui.painter().text(
-        at,
-        Align2::LEFT_BOTTOM,
-        &words,
-        theme::caption(),
-        tokens.text,
-    );
+    let ground = caption_over(ui, at, &words, tokens.text);
     let id = ui.scope_id().with(("point", at.x as i32));
     ui.interact(ground, id, Sense::hover())
         .widget_info(|| WidgetInfo::labeled(Role::Label, true, format!("Point {words}")));

@@ -9,6 +9,20 @@ use egui::{Align2, Color32, Pos2, Rect, Ui, vec2};
 
 use crate::theme;
 
+/// A line of small text from its lower left corner, on a ground that keeps it legible over anything;
+/// returns the ground.
+pub(super) fn caption_over(ui: &Ui, left_bottom: Pos2, text: &str, color: Color32) -> Rect {
+    let galley = ui
+        .painter()
+        .layout_no_wrap(text.to_owned(), theme::caption(), color);
+    let at = left_bottom - vec2(0.0, galley.size().y);
+    let ground = Rect::from_min_size(at, galley.size()).expand2(vec2(4.0, 1.0));
+    let fill = theme::fade(theme::tokens(ui).panel, 0.72);
+    ui.painter().rect_filled(ground, theme::RADIUS_SMALL, fill);
+    ui.painter().galley(at, galley, color);
+    ground
+}
+
 /// A word on a ground of its own, centred; returns the ground.
 pub(super) fn chip(ui: &Ui, centre: Pos2, text: &str, color: Color32) -> Rect {
     let tokens = theme::tokens(ui);

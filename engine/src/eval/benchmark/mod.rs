@@ -4,12 +4,16 @@
 //! cannot be measured keeps its row with the reason, the mean says "n of m", and the report's
 //! `complete` is false. Where predictions are looked for: `prediction`.
 
+mod agreement;
+mod clip_motion;
+mod clip_prediction;
 mod depth;
 mod pose;
 mod prediction;
 mod published;
 mod table;
 
+pub use agreement::AgreementRequest;
 pub use published::{
     PublishedAgreement, PublishedDepth, PublishedPose, WORLDREEL_AGREEMENT, published_depth,
     published_pose,
@@ -25,7 +29,7 @@ use crate::import::QuaternionOrder;
 use crate::job::{JobCtx, Stage};
 use crate::metrics::{DepthPreset, PoseAlignment};
 use crate::{Error, Result};
-use table::{Row, Status};
+use table::{Report, Row, Status};
 
 /// Steps of progress that a sequence counts for.
 const STEPS: usize = 100;
@@ -45,6 +49,13 @@ pub struct BenchmarkRequest {
     pub every: usize,
     /// What to measure.
     pub measure: Measure,
+    /// Tables to write.
+    pub tables: TableFiles,
+}
+
+/// Files that an evaluation writes.
+#[derive(Clone, Debug, Default)]
+pub struct TableFiles {
     /// Table with one line a sequence.
     pub csv: Option<PathBuf>,
     /// Table for a paper.
@@ -89,24 +100,45 @@ pub struct BenchmarkReport {
 /// data set or the predictions are not there at all, or a table cannot be written;
 /// [`Error::Cancelled`] between frames. A sequence that fails is a row and no error.
 pub fn run_benchmark(request: &BenchmarkRequest, ctx: &JobCtx) -> Result<BenchmarkReport> {
-    if request.every == 0 {
-        return Err(Error::invalid("--every", "must be at least 1"));
-    }
-    for folder in [&request.root, &request.predictions] {
-        std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
-    }
+    check(request.every, [&request.root, &request.predictions])?;
     let report = match &request.measure {
         Measure::Depth(preset) => depth::run(request, *preset, ctx)?,
         Measure::Pose(measure) => pose::run(request, measure, ctx)?,
     };
+    written(&report, &request.tables)
+}
+
+/// Measures the agreement of predicted clips with others' estimates of them, in depth, cameras and
+/// what moves.
+///
+/// # Errors
+/// As [`run_benchmark`].
+pub fn run_agreement(request: &AgreementRequest, ctx: &JobCtx) -> Result<BenchmarkReport> {
+    check(request.every, [&request.truth, &request.predictions])?;
+    agreement::check(request)?;
+    written(&agreement::run(request, ctx)?, &request.tables)
+}
+
+fn check(every: usize, folders: [&PathBuf; 2]) -> Result<()> {
+    if every == 0 {
+        return Err(Error::invalid("--every", "must be at least 1"));
+    }
+    for folder in folders {
+        std::fs::read_dir(folder).map_err(|e| Error::io(folder, e))?;
+    }
+    Ok(())
+}
+
+/// Writes the tables that were asked for.
+fn written(report: &Report, tables: &TableFiles) -> Result<BenchmarkReport> {
     let value = report.to_json();
     let mut files = Vec::new();
     let pretty = serde_json::to_string_pretty(&value)
         .map_err(|e| Error::invalid("evaluation report", e.to_string()))?;
     for (path, text) in [
-        (&request.csv, report.to_csv()),
-        (&request.latex, report.to_latex()),
-        (&request.json, pretty),
+        (&tables.csv, report.to_csv()),
+        (&tables.latex, report.to_latex()),
+        (&tables.json, pretty),
     ] {
         if let Some(path) = path {
             atomic_file::write(path, text.as_bytes())?;
@@ -122,6 +154,8 @@ pub fn run_benchmark(request: &BenchmarkRequest, ctx: &JobCtx) -> Result<Benchma
 /// What became of a sequence.
 enum Measured<T> {
     Yes(T),
+    /// Not all of it; says what is not there.
+    Partly(T, String),
     /// Not there; says what was looked for.
     Missing(String),
 }
@@ -130,6 +164,7 @@ impl<T> Measured<T> {
     fn map<U>(self, with: impl FnOnce(T) -> U) -> Measured<U> {
         match self {
             Self::Yes(value) => Measured::Yes(with(value)),
+            Self::Partly(value, reason) => Measured::Partly(with(value), reason),
             Self::Missing(reason) => Measured::Missing(reason),
         }
     }
@@ -168,6 +203,7 @@ fn measure_all(
         ctx.step(0, 1)?;
         let (status, figures, reason) = match measure(sequence, &mut ctx) {
             Ok(Measured::Yes(figures)) => (Status::Measured, figures, String::new()),
+            Ok(Measured::Partly(figures, reason)) => (Status::Partly, figures, reason),
             Ok(Measured::Missing(reason)) => (Status::Missing, Vec::new(), reason),
             Err(Error::Cancelled) => return Err(Error::Cancelled),
             Err(error) => (Status::Failed, Vec::new(), error.to_string()),

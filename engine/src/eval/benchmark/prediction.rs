@@ -150,6 +150,19 @@ impl DepthPrediction {
         })
     }
 
+    /// The scene that the depth is of, where it is a scene's.
+    pub(super) fn scene(&self) -> Option<&Scene4d> {
+        match &self.source {
+            Source::Scene(_, scene) => Some(scene),
+            Source::Files(_) | Source::Maps(..) => None,
+        }
+    }
+
+    /// True for disparity of unknown scale and shift.
+    pub(super) fn is_disparity(&self) -> bool {
+        self.values == Values::Disparity
+    }
+
     /// Number of frames.
     pub(super) fn len(&self) -> usize {
         match &self.source {
@@ -243,7 +256,7 @@ fn scene_cameras(path: &Path, ctx: &JobCtx) -> Result<TrajectoryFile> {
 }
 
 /// A scene file, the one in a folder, or what an importer makes of either.
-fn scene_at(path: &Path, ctx: &JobCtx) -> Result<Scene4d> {
+pub(super) fn scene_at(path: &Path, ctx: &JobCtx) -> Result<Scene4d> {
     if has_ending(path, "one4d") {
         return scene::open(path);
     }

@@ -52,10 +52,22 @@ pub struct PublishedAgreement {
     pub rpe_t: f64,
     /// RPE, rotation, degrees; "RRE".
     pub rpe_r_deg: f64,
+    /// Length of the predicted path.
+    pub path: f64,
+    /// How far the predicted camera turns, degrees.
+    pub turn_deg: f64,
 }
 
-const fn agreement(method: &'static str, figures: [f64; 5]) -> PublishedAgreement {
-    let [log_rmse, delta_percent, ate, rpe_t, rpe_r_deg] = figures;
+const fn agreement(method: &'static str, figures: [f64; 7]) -> PublishedAgreement {
+    let [
+        log_rmse,
+        delta_percent,
+        ate,
+        rpe_t,
+        rpe_r_deg,
+        path,
+        turn_deg,
+    ] = figures;
     PublishedAgreement {
         method,
         log_rmse,
@@ -63,22 +75,24 @@ const fn agreement(method: &'static str, figures: [f64; 5]) -> PublishedAgreemen
         ate,
         rpe_t,
         rpe_r_deg,
+        path,
+        turn_deg,
     }
 }
 
 /// WorldReel's geometry table.
 pub const WORLDREEL_AGREEMENT: [PublishedAgreement; 5] = [
-    agreement("4DNeX", [0.479, 39.9, 0.006, 0.017, 0.378]),
-    agreement("GeoVideo", [0.353, 63.4, 0.011, 0.012, 0.443]),
+    agreement("4DNeX", [0.479, 39.9, 0.006, 0.017, 0.378, 0.034, 0.55]),
+    agreement("GeoVideo", [0.353, 63.4, 0.011, 0.012, 0.443, 0.331, 4.61]),
     agreement(
         "WorldReel without geo-motion",
-        [0.352, 67.2, 0.010, 0.013, 0.372],
+        [0.352, 67.2, 0.010, 0.013, 0.372, 0.379, 5.34],
     ),
     agreement(
         "WorldReel without joint training",
-        [0.399, 57.6, 0.006, 0.014, 0.410],
+        [0.399, 57.6, 0.006, 0.014, 0.410, 0.294, 5.86],
     ),
-    agreement("WorldReel", [0.287, 71.1, 0.005, 0.007, 0.317]),
+    agreement("WorldReel", [0.287, 71.1, 0.005, 0.007, 0.317, 0.358, 3.83]),
 ];
 
 type DepthRow = (&'static str, f64, f64);

@@ -28,6 +28,8 @@ pub(super) struct Column {
 pub(super) enum Status {
     /// It was measured.
     Measured,
+    /// Some of its figures could be measured.
+    Partly,
     /// Prediction or truth is not there.
     Missing,
     /// Something is there and cannot be used.
@@ -38,6 +40,7 @@ impl Status {
     fn name(self) -> &'static str {
         match self {
             Self::Measured => "measured",
+            Self::Partly => "in part",
             Self::Missing => "missing",
             Self::Failed => "failed",
         }
@@ -49,7 +52,7 @@ impl Status {
 pub(super) struct Row {
     pub(super) sequence: String,
     pub(super) status: Status,
-    /// Why it was not measured; empty where it was.
+    /// Why it was not measured, or not whole; empty where it was.
     pub(super) reason: String,
     /// One a column; empty where it was not measured.
     pub(super) figures: Vec<Option<f64>>,
