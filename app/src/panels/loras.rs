@@ -54,7 +54,7 @@ fn entry_ui(ui: &mut Ui, panel: &mut Panel<'_>, entry: &LoraEntry) {
     ui.horizontal_top(|ui| {
         ui.spacing_mut().item_spacing.x = space::XS;
         edits.extend(on_ui(ui, entry, &name));
-        let width = ui.available_width() - theme::ROW - space::XS;
+        let width = ui.available_width() - theme::ROW - 2.0 * space::XS;
         ui.vertical(|ui| {
             ui.set_width(width);
             edits.extend(strength_ui(ui, entry));
