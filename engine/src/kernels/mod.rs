@@ -24,6 +24,7 @@ pub(crate) mod stored_linear;
 mod tensor_data;
 pub(crate) mod update;
 
+pub(crate) use simd::vectorised;
 pub(crate) use tensor_data::with_bf16;
 
 use candle_core::{DType, Tensor};

@@ -6,6 +6,7 @@ use rayon::prelude::*;
 use super::PointmapClip;
 use super::banded::Banded;
 use super::frame_pose::{FrameFit, Robust, Start, fit};
+use super::polish::Zoom;
 use super::samples::FrameSamples;
 use crate::Result;
 use crate::geometry::Intrinsics;
@@ -54,6 +55,51 @@ pub struct FocalProfile {
     pub profile: Vec<(f64, f64)>,
     /// `(max - min) / min` of the profile; 0 if not searched.
     pub span: f64,
+}
+
+/// Lenses of all frames.
+pub(super) struct FoundLenses {
+    /// How they were found.
+    pub(super) profile: FocalProfile,
+    /// `[T]`.
+    pub(super) lenses: Vec<Intrinsics>,
+    /// `[T]`, where each frame has its own: whether it shows it. `None`: one for all.
+    pub(super) seen: Option<Vec<bool>>,
+}
+
+impl FoundLenses {
+    /// One lens for all frames.
+    pub(super) fn shared(profile: FocalProfile, frames: usize) -> Self {
+        Self {
+            lenses: vec![profile.lens; frames],
+            profile,
+            seen: None,
+        }
+    }
+
+    /// True if one lens serves all frames and rests on the clip, so that the clip may move it.
+    pub(super) fn is_shared_and_free(&self) -> bool {
+        matches!(self.zoom(), Zoom::Shared)
+    }
+
+    /// Brings the profile's lens up to the refined ones.
+    pub(super) fn renew_profile(&mut self) {
+        let middle = if self.seen.is_some() {
+            self.lenses.len() / 2
+        } else {
+            0
+        };
+        self.profile.lens = self.lenses[middle];
+    }
+
+    /// What a refinement of all frames may do to them.
+    pub(super) fn zoom(&self) -> Zoom<'_> {
+        match (self.profile.source, &self.seen) {
+            (FocalSource::Known | FocalSource::Prior, _) => Zoom::Fixed,
+            (FocalSource::Estimated | FocalSource::Weak, None) => Zoom::Shared,
+            (FocalSource::Estimated | FocalSource::Weak, Some(seen)) => Zoom::Each(seen),
+        }
+    }
 }
 
 /// Finds the focal length that brings the points closest to their rays (square pixels, centred
@@ -132,7 +178,7 @@ pub(super) fn search_each(
     clip: &PointmapClip<'_>,
     frames: &[FrameSamples],
     ctx: &JobCtx,
-) -> Result<(FocalProfile, Vec<Intrinsics>)> {
+) -> Result<FoundLenses> {
     let each: Vec<FocalProfile> = frames
         .par_iter()
         .map(|frame| search(clip, std::slice::from_ref(frame), None, ctx))
@@ -150,8 +196,7 @@ pub(super) fn search_each(
     let Some(smooth) = smoothed(&seen).filter(|_| count as f64 >= MIN_SEEN * each.len() as f64)
     else {
         let shared = search(clip, frames, None, ctx)?;
-        let lenses = vec![shared.lens; frames.len()];
-        return Ok((shared, lenses));
+        return Ok(FoundLenses::shared(shared, frames.len()));
     };
     let lenses: Vec<Intrinsics> = smooth
         .iter()
@@ -170,7 +215,11 @@ pub(super) fn search_each(
         },
         ..each[middle].clone()
     };
-    Ok((profile, lenses))
+    Ok(FoundLenses {
+        profile,
+        lenses,
+        seen: Some(seen.iter().map(Option::is_some).collect()),
+    })
 }
 
 /// Weight of the change of slope beside the distance from what was measured.
@@ -178,7 +227,7 @@ const ZOOM_STIFFNESS: f64 = 0.5;
 
 /// Values close to those that are known, in absolute distance, with little change of slope, in
 /// absolute value too: a zoom that starts and stops keeps its corners. `None` if none is known.
-fn smoothed(known: &[Option<f64>]) -> Option<Vec<f64>> {
+pub(super) fn smoothed(known: &[Option<f64>]) -> Option<Vec<f64>> {
     const KINK: f64 = 1e-4;
     let mut values: Vec<f64> = known.iter().flatten().copied().collect();
     let middle = median(&mut values)?;

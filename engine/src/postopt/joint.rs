@@ -14,11 +14,14 @@ use rayon::prelude::*;
 
 use super::banded::Banded;
 use super::elimination::{best_depth, eliminate};
-use super::frame_pose::FrameFit;
+use super::every_pixel::{EveryPixel, Weighing};
+use super::jitter::Jitter;
 use super::motion_prior::{PER_FRAME, Path};
+use super::normals::{Counting, Normals, View};
 use super::refinement::{MotionPrior, PointNorm, Refinement};
-use super::samples::{FrameSamples, Sample};
+use super::samples::FrameSamples;
 use super::trajectory::Trajectory;
+use super::{PointmapClip, SolveOptions};
 use crate::Result;
 use crate::geometry::robust::{MAD_TO_SIGMA, median};
 use crate::geometry::{CameraFromWorld, Intrinsics, nearest_rotation, rotation_exp, rotation_log};
@@ -29,15 +32,12 @@ const PIXELS: usize = 1800;
 /// Steps at most, and at least: the scales of the first are not yet those of the solution.
 const MAX_STEPS: usize = 16;
 const MIN_STEPS: usize = 4;
+/// Last steps at most, over all pixels.
+const LAST_STEPS: usize = 3;
+/// A last step this short, radians and median depths, ends them.
+const SHORT_STEP: f64 = 2e-6;
 /// Relative decrease of the energy that ends it.
 const ENOUGH: f64 = 1e-6;
-/// Jitter of poses from which on the acceleration prior has its whole weight: degrees an axis, and
-/// median depths an axis. Below, the weight falls with the square, so that a clip without jitter is
-/// not bent by a prior that it does not need.
-const FULL_JITTER: (f64, f64) = (0.03, 4e-4);
-/// Jitter below this many formal deviations is the noise of the pixels, which each frame has averaged
-/// better by itself than an unsquared loss over fewer pixels can.
-const NOISE_SIGMAS: f64 = 1.5;
 /// Least scale of residuals, in median depths, at the first steps and later.
 ///
 /// Poses solved frame by frame leave no residual where a whole cloud is displaced, and an unsquared
@@ -51,9 +51,6 @@ const LEAST_SCALE: f64 = 1e-5;
 /// unsquared loss would hold each frame where its own points put it, the more the less noise these
 /// have.
 const JITTER_SCALES: f64 = 12.0;
-/// Unknowns of a pixel: those of its frame and the focal length.
-const COLUMNS: usize = PER_FRAME + 1;
-
 /// What may move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Freedom {
@@ -70,39 +67,29 @@ struct State {
     ln_focal: f64,
 }
 
-/// Normal equations of one frame, or of all at once for the focal length.
-#[derive(Clone, Copy, Debug, Default)]
-struct Normals {
-    loss: f64,
-    matrix: [[f64; COLUMNS]; COLUMNS],
-    gradient: [f64; COLUMNS],
-}
-
-/// One frame's camera under way.
-struct View {
-    world_from_camera: DMat3,
-    from_centre: DVec3,
-    lens: Intrinsics,
-}
-
-impl View {
-    /// The point from the camera's centre, its ray in the world, and the ray in the camera.
-    #[inline(always)]
-    fn of(&self, sample: &Sample) -> (DVec3, DVec3, DVec3) {
-        let d = DVec3::new(
-            (sample.u_px - self.lens.cx_px) / self.lens.fx_px,
-            (sample.v_px - self.lens.cy_px) / self.lens.fy_px,
-            1.0,
-        );
-        (
-            sample.point + self.from_centre,
-            self.world_from_camera * d,
-            d,
-        )
+impl State {
+    /// Root mean square over frames of turns in radians and shifts in `unit`.
+    fn distance(&self, other: &Self, unit: f64) -> f64 {
+        let frames = self.rotations.len() as f64;
+        let turns = (self.rotations.iter().zip(&other.rotations))
+            .map(|(a, b)| rotation_log(*b * a.transpose()).length_squared());
+        let shifts = (self.centres.iter().zip(&other.centres))
+            .map(|(a, b)| ((*b - *a) / unit).length_squared());
+        ((turns.sum::<f64>() + shifts.sum::<f64>()) / frames).sqrt()
     }
 }
 
+/// What a clip gives to the refinement.
+#[derive(Clone, Copy)]
+pub(super) struct Data<'a> {
+    pub(super) clip: &'a PointmapClip<'a>,
+    pub(super) options: &'a SolveOptions,
+    /// `[T]`, all that were sampled.
+    pub(super) frames: &'a [FrameSamples],
+}
+
 struct Problem<'a> {
+    /// Thinned; empty where a frame has no pose.
     frames: Vec<FrameSamples>,
     lenses: &'a [Intrinsics],
     solved: usize,
@@ -115,7 +102,7 @@ struct Problem<'a> {
 
 /// Refines poses and lenses in place; leaves them if there is nothing to stand on.
 pub(super) fn refine(
-    frames: &[FrameSamples],
+    data: &Data<'_>,
     lenses: &mut [Intrinsics],
     path: &mut Trajectory,
     refinement: Refinement,
@@ -123,8 +110,10 @@ pub(super) fn refine(
     ctx: &JobCtx,
 ) -> Result<()> {
     let solved = path.fits.iter().flatten().count();
-    let in_front = path.median_depth > 0.0;
-    if solved == 0 || !in_front {
+    let Some(every) = EveryPixel::new(data.clip, data.options, path) else {
+        return Ok(());
+    };
+    if solved == 0 || path.median_depth < 0.0 {
         return Ok(());
     }
     let jitter = Jitter::of(path);
@@ -138,15 +127,13 @@ pub(super) fn refine(
     if freedom.poses && refinement.weight == 0.0 {
         return Ok(());
     }
-    let problem = Problem {
-        frames: frames
-            .iter()
-            .zip(&path.fits)
-            .map(|(samples, found)| match found {
-                Some(_) => samples.thinned(PIXELS),
-                None => FrameSamples::default(),
-            })
-            .collect(),
+    let of_solved = |of: &dyn Fn(&FrameSamples) -> FrameSamples| {
+        let each = data.frames.iter().zip(&path.fits);
+        each.map(|(samples, found)| found.map_or_else(FrameSamples::default, |_| of(samples)))
+            .collect()
+    };
+    let mut problem = Problem {
+        frames: of_solved(&|samples| samples.thinned(PIXELS)),
         lenses,
         solved,
         unit: path.median_depth,
@@ -159,7 +146,16 @@ pub(super) fn refine(
         centres: path.poses.iter().map(|p| p.inverse().translation).collect(),
         ln_focal: 0.0,
     };
-    let end = problem.minimise(start, freedom, ctx)?;
+    let near = problem.minimise(start, freedom, ctx)?;
+    let end = match refinement.norm {
+        PointNorm::Euclidean => problem.finish(&near, freedom, ctx, |problem, state, scales| {
+            problem.normals_of_every_pixel(&every, state, scales)
+        })?,
+        PointNorm::ComponentL1 => {
+            problem.frames = of_solved(&FrameSamples::clone);
+            problem.finish(&near, freedom, ctx, Problem::normals)?
+        }
+    };
     let factor = end.ln_focal.exp();
     for (pose, (rotation, centre)) in path
         .poses
@@ -177,60 +173,6 @@ pub(super) fn refine(
         lens.fy_px *= factor;
     }
     Ok(())
-}
-
-/// What the poses of frames do not share, beyond the noise of their pixels.
-#[derive(Clone, Copy, Debug, Default)]
-struct Jitter {
-    /// Deviation an axis, radians.
-    turn_rad: f64,
-    /// Deviation an axis, median depths.
-    centre: f64,
-}
-
-impl Jitter {
-    /// How much of its weight the acceleration prior gets, 0..=1.
-    fn share(self) -> f64 {
-        let share = (self.turn_rad.to_degrees() / FULL_JITTER.0).max(self.centre / FULL_JITTER.1);
-        (share * share).min(1.0)
-    }
-
-    /// By how much a point moves against its ray, in median depths.
-    fn size(self) -> f64 {
-        self.turn_rad.hypot(self.centre)
-    }
-
-    /// Fourth differences hold next to nothing of a camera's motion and all of what frames do not
-    /// share: for white noise of deviation `s` an axis theirs is `sqrt 70 s`, its median length 1.538
-    /// of that. Fewer than five frames show none; a prior over two or three says little anyway.
-    fn of(path: &Trajectory) -> Self {
-        const GAIN: f64 = 8.366_600_265 * 1.538_172_254;
-        let poses: Vec<_> = path.fits.iter().flatten().map(|f| f.pose).collect();
-        let deviation = |values: &[DVec3]| -> Option<f64> {
-            let mut lengths: Vec<f64> = values
-                .windows(5)
-                .map(|v| (v[0] - v[1] * 4.0 + v[2] * 6.0 - v[3] * 4.0 + v[4]).length() / GAIN)
-                .collect();
-            median(&mut lengths)
-        };
-        let turns: Vec<DVec3> = poses
-            .iter()
-            .map(|p| rotation_log(p.rotation * poses[0].rotation.transpose()))
-            .collect();
-        let centres: Vec<DVec3> = poses.iter().map(|p| p.inverse().translation).collect();
-        let (Some(turn), Some(centre)) = (deviation(&turns), deviation(&centres)) else {
-            return Self::default();
-        };
-        let formal = |of: fn(&FrameFit) -> f64| {
-            let mut sigmas: Vec<f64> = path.fits.iter().flatten().map(of).collect();
-            NOISE_SIGMAS * median(&mut sigmas).unwrap_or(0.0) / 3.0_f64.sqrt()
-        };
-        let beyond = |jitter: f64, noise: f64| (jitter * jitter - noise * noise).max(0.0).sqrt();
-        Self {
-            turn_rad: beyond(turn, formal(|f| f.sigma.rotation_rad)),
-            centre: beyond(centre, formal(|f| f.sigma.centre)) / path.median_depth,
-        }
-    }
 }
 
 impl Problem<'_> {
@@ -265,6 +207,38 @@ impl Problem<'_> {
         Ok(state)
     }
 
+    /// A few steps from near the minimum with the normal equations that `linearise` gives, as long as
+    /// they get shorter: an unsquared loss has no use for the last digits of a step.
+    fn finish(
+        &self,
+        near: &State,
+        freedom: Freedom,
+        ctx: &JobCtx,
+        linearise: impl Fn(&Self, &State, &[f64]) -> Vec<Normals>,
+    ) -> Result<State> {
+        let mut state = near.clone();
+        let mut kept = near.clone();
+        let mut before = f64::INFINITY;
+        let scales = self.scales(near, LEAST_SCALE.max(self.floor) * self.unit);
+        for _ in 0..LAST_STEPS {
+            ctx.check()?;
+            let normals = linearise(self, &state, &scales);
+            let Some(next) = self.step(&state, &normals, freedom, 0.0) else {
+                break;
+            };
+            let length = state.distance(&next, self.unit);
+            if length > before {
+                return Ok(kept);
+            }
+            before = length;
+            kept = std::mem::replace(&mut state, next);
+            if length < SHORT_STEP {
+                break;
+            }
+        }
+        Ok(state)
+    }
+
     /// Robust scale of each frame's residuals.
     fn scales(&self, state: &State, floor: f64) -> Vec<f64> {
         (0..self.frames.len())
@@ -274,7 +248,7 @@ impl Problem<'_> {
                 let samples = self.frames[i].pixels.iter();
                 let mut rests: Vec<f64> = samples
                     .map(|sample| {
-                        let (y, g, _) = view.of(sample);
+                        let (y, g, _) = view.of(sample, self.frames[i].centre);
                         (y - g * best_depth(y, g, PointNorm::Euclidean)).length()
                     })
                     .collect();
@@ -293,7 +267,7 @@ impl Problem<'_> {
                 let samples = self.frames[i].pixels.iter();
                 samples
                     .map(|sample| {
-                        let (y, g, _) = view.of(sample);
+                        let (y, g, _) = view.of(sample, self.frames[i].centre);
                         sample.weight * share * eliminate(y, g, norm, scales[i]).loss
                     })
                     .sum()
@@ -319,8 +293,8 @@ impl Problem<'_> {
         let factor = state.ln_focal.exp();
         let lens = self.lenses[i];
         View {
-            world_from_camera: state.rotations[i].transpose(),
-            from_centre: self.frames[i].centre - state.centres[i],
+            rotation: state.rotations[i],
+            centre: state.centres[i],
             lens: Intrinsics {
                 fx_px: lens.fx_px * factor,
                 fy_px: lens.fy_px * factor,
@@ -339,10 +313,7 @@ impl Problem<'_> {
     }
 
     fn linearise(&self, state: &State, scales: &[f64]) -> (f64, Vec<Normals>) {
-        let normals: Vec<Normals> = (0..self.frames.len())
-            .into_par_iter()
-            .map(|i| self.frame_normals(state, i, scales[i]))
-            .collect();
+        let normals = self.normals(state, scales);
         let data: f64 = normals.iter().map(|n| n.loss).sum();
         let prior = self
             .path(state)
@@ -350,42 +321,41 @@ impl Problem<'_> {
         (data + prior, normals)
     }
 
-    /// Sum over a frame's pixels; derivatives in the order turn, centre, focal length.
-    fn frame_normals(&self, state: &State, i: usize, scale: f64) -> Normals {
-        let mut sums = Normals::default();
-        let share = self.share(i);
-        let view = self.view(state, i);
-        let back = view.world_from_camera;
-        for sample in &self.frames[i].pixels {
-            let (y, g, d) = view.of(sample);
-            let pixel = eliminate(y, g, self.refinement.norm, scale);
-            let w = sample.weight * share;
-            sums.loss += w * pixel.loss;
-            let turned = |axis: DVec3| back * d.cross(axis) * -pixel.depth;
-            let moved = |axis: DVec3| axis * -self.unit;
-            let columns = [
-                turned(DVec3::X),
-                turned(DVec3::Y),
-                turned(DVec3::Z),
-                moved(DVec3::X),
-                moved(DVec3::Y),
-                moved(DVec3::Z),
-                back * DVec3::new(d.x, d.y, 0.0) * pixel.depth,
-            ];
-            let weighted = columns.map(|column| pixel.weights * column * w);
-            for (a, sw) in weighted.iter().enumerate() {
-                sums.gradient[a] += sw.dot(pixel.rest);
-                for (b, column) in columns.iter().enumerate().take(a + 1) {
-                    sums.matrix[a][b] += sw.dot(*column);
+    fn normals(&self, state: &State, scales: &[f64]) -> Vec<Normals> {
+        (0..self.frames.len())
+            .into_par_iter()
+            .map(|i| {
+                let how = Counting {
+                    norm: self.refinement.norm,
+                    scale: scales[i],
+                    unit: self.unit,
+                    share: self.share(i),
+                };
+                Normals::of_samples(&self.frames[i], &self.view(state, i), &how)
+            })
+            .collect()
+    }
+
+    /// The same sums over all pixels, for the Euclidean norm, without the loss.
+    fn normals_of_every_pixel(
+        &self,
+        every: &EveryPixel<'_>,
+        state: &State,
+        scales: &[f64],
+    ) -> Vec<Normals> {
+        (0..self.frames.len())
+            .into_par_iter()
+            .map(|i| {
+                let samples = &self.frames[i];
+                if samples.pixels.is_empty() {
+                    return Normals::default();
                 }
-            }
-        }
-        for a in 0..COLUMNS {
-            for b in a + 1..COLUMNS {
-                sums.matrix[a][b] = sums.matrix[b][a];
-            }
-        }
-        sums
+                let weighing = Weighing::Unsquared(scales[i] / self.unit);
+                let sums = every.sums(i, samples, &self.view(state, i), weighing);
+                let share = 1.0 / (self.solved as f64 * sums.prior_weight);
+                sums.normals.scaled(share, sums.stiffness())
+            })
+            .collect()
     }
 
     /// The damped step from `state`; `None` if the matrix is not positive definite.
@@ -467,6 +437,8 @@ impl Problem<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::postopt::normals::COLUMNS;
+    use crate::postopt::samples::Sample;
 
     /// Two frames of points some way off their rays.
     fn frames() -> Vec<FrameSamples> {
