@@ -181,8 +181,8 @@ fn a_coarse_grid_ends_where_all_pixels_want_it() {
     let jittering = CLIP.jittered_points((0.05, 0.002), &noisy, 6);
     for (name, points, limit) in [
         ("frames alone", &still, (0.003, 3e-4)),
-        // The prior weighs far more than the noise of pixels here, and its own steps are short.
-        ("with the prior", &jittering, (0.03, 2e-3)),
+        // The unsquared prior approaches its minimum in ever shorter steps, which end before it.
+        ("with the prior", &jittering, (0.05, 4e-3)),
     ] {
         let every_pixel = exact_grid(points, 1);
         for stride in [3, 8] {

@@ -162,6 +162,10 @@ fn evaluate_frame(input: &FrameInput<'_>, table: &RayTable, output: &mut FrameOu
 /// Depth by the rule `D* = <Y, d> / <d, d>`, or the z of the point; the residual is the distance of
 /// `Y` from its ray.
 #[inline(always)]
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "branches keep the loop from being vectorised"
+)]
 fn evaluate_row(
     input: &FrameInput<'_>,
     table: &RayTable,

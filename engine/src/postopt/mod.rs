@@ -20,6 +20,7 @@
 //! so3_newton  minimise r^T Omega r over rotations, warm or from all minima
 //! frame_pose  the robust loop: Geman-McClure weights around so3_newton
 //! focal       profile of the residual over ln f, golden section
+//! lenses      one for all frames, or one a frame
 //! trajectory  all frames: track, polish, interpolate what cannot be solved
 //! quality     flags
 //! every_pixel normal equations of a frame over all of its pixels, in one pass
@@ -44,9 +45,12 @@ mod frame_pose;
 mod jitter;
 mod join;
 mod joint;
+mod joint_problem;
+mod lenses;
 mod moments;
 mod motion_prior;
 mod normals;
+mod pixel_sums;
 mod polish;
 mod posed;
 mod quality;
@@ -66,7 +70,7 @@ pub use refinement::{MotionPrior, PointNorm, Refinement};
 pub use validity_bits::box_validity;
 
 use every_pixel::EveryPixel;
-use focal::FoundLenses;
+use lenses::FoundLenses;
 
 use crate::geometry::{Camera, CameraFromWorld, Intrinsics};
 use crate::job::{JobCtx, Stage};
@@ -306,7 +310,7 @@ fn find_lenses(
     ctx: &JobCtx,
 ) -> Result<FoundLenses> {
     if options.focal == FocalMode::PerFrame && options.known_intrinsics.is_none() {
-        return focal::search_each(clip, frames, ctx);
+        return lenses::search_each(clip, frames, ctx);
     }
     let found = focal::search(clip, frames, options.known_intrinsics, ctx)?;
     Ok(FoundLenses::shared(found, frames.len()))

@@ -10,10 +10,11 @@ use rayon::prelude::*;
 
 use super::PoseSigma;
 use super::banded::Banded;
-use super::every_pixel::{EveryPixel, PixelSums, Weighing};
-use super::focal::{FoundLenses, smoothed};
+use super::every_pixel::{EveryPixel, Weighing};
+use super::lenses::{FoundLenses, smoothed};
 use super::motion_prior::PER_FRAME;
 use super::normals::View;
+use super::pixel_sums::PixelSums;
 use super::samples::FrameSamples;
 use super::trajectory::Trajectory;
 use crate::Result;
@@ -107,7 +108,7 @@ pub(super) fn polish(
             .sum();
         let size = (squares / (count * PER_FRAME).max(1) as f64).sqrt();
         // Steps shrink towards a minimum; one that grew came from a place that was none.
-        if !(size < before) {
+        if size.is_nan() || size >= before {
             *path = kept.0;
             found.lenses = kept.1;
             break;
