@@ -34,12 +34,8 @@ fn vector(moments: &[Moment]) -> DVec3 {
     DVec3::from_array([0, 1, 2].map(|k| f64::from(moments[k].value)))
 }
 
-/// Cameras after 300 steps, in the clip's own world; `report` is told of every step.
-pub(crate) fn solve(
-    clip: &AnalyticClip,
-    points: &[f32],
-    mut report: impl FnMut(usize),
-) -> Vec<Camera> {
+/// Cameras after 300 steps, in the coordinates of the points.
+pub(crate) fn solve(clip: &AnalyticClip, points: &[f32]) -> Vec<Camera> {
     let per_frame = clip.height * clip.width;
     let mut depths: Vec<Moment> = points
         .as_chunks::<3>()
@@ -57,7 +53,6 @@ pub(crate) fn solve(
         ..Moment::default()
     };
     for step in 0..STEPS {
-        report(step);
         let rate = 0.01 + (0.001 - 0.01) * step as f64 / (STEPS - 1) as f64;
         let unbias = 1.0 - 0.9_f64.powi(step as i32 + 1);
         let focal_px = f64::from(ln_focal.value).exp();

@@ -294,7 +294,7 @@ fn files_that_are_no_whole_safetensors_file_are_no_scene() {
         &[
             ("empty", b"", &["empty"]),
             ("few", &[1, 2, 3], &["truncated"]),
-            ("text", b"a text, no scene at all", &["header claims"]),
+            ("text", b"a text, no scene at all", &["is a text file"]),
             ("image", &png, &["PNG image"]),
             ("cut", &good[..good.len() - 100], &["truncated", "need"]),
             ("cut_header", &good[..100], &["truncated"]),

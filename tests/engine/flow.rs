@@ -12,6 +12,7 @@ use one4d_engine::postopt::{PointmapClip, SolveOptions, solve};
 use one4d_engine::scene::{Plane, Points, Scene4d};
 use one4d_engine::worker::{JobRequest, JobRunner as _, MotionRequest, Output, SceneSource};
 use one4d_tests::npy::npy;
+use rayon::prelude::*;
 
 fn clip(seed: u64) -> Clip {
     render(&ClipSpec {
@@ -33,7 +34,7 @@ fn overlap(found: &[u8], truth: &[u8]) -> f64 {
     count(&|a, b| a && b) / count(&|a, b| a || b)
 }
 
-/// Clips in which something moves, more than a hundredth of the picture.
+/// Clips in which something moves, more than a fiftieth of the picture.
 fn moving_clips(count: usize) -> Vec<Clip> {
     (0..60)
         .map(clip)
@@ -49,15 +50,13 @@ fn moving_clips(count: usize) -> Vec<Clip> {
 fn exact_flow_finds_what_moves() {
     let clips = moving_clips(6);
     assert_eq!(clips.len(), 6);
-    let mut total = 0.0;
     for clip in &clips {
         let scene = clip.to_scene();
         let found = find_motion(&scene, &mut ExactFlow(clip), &JobCtx::silent()).unwrap();
         let iou = overlap(&found.mask, &clip.dynamic);
         println!("seed {}: IoU {iou:.3}, {:?}", clip.spec.seed, found.report);
-        total += iou / 6.0;
+        assert!(iou > 0.9, "seed {}: {iou}", clip.spec.seed);
     }
-    assert!(total > 0.9, "{total}");
 }
 
 /// Differences between our own flow and the exact one, px, ascending.
@@ -98,47 +97,40 @@ fn our_own_flow_is_close_to_the_exact_one() {
     }
 }
 
+/// Mask by our own flow.
+fn own_mask(clip: &Clip) -> Vec<u8> {
+    let scene = Arc::new(clip.to_scene());
+    let mut flow = DenseFlow::new(Arc::clone(&scene));
+    find_motion(&scene, &mut flow, &JobCtx::silent())
+        .unwrap()
+        .mask
+}
+
 #[test]
 fn our_own_flow_finds_what_moves() {
-    let clips = moving_clips(6);
-    let mut total = 0.0;
-    for clip in &clips {
-        let scene = Arc::new(clip.to_scene());
-        let mut flow = DenseFlow::new(Arc::clone(&scene));
-        let found = find_motion(&scene, &mut flow, &JobCtx::silent()).unwrap();
-        let iou = overlap(&found.mask, &clip.dynamic);
-        println!("seed {}: IoU {iou:.3}, {:?}", clip.spec.seed, found.report);
-        total += iou / 6.0;
+    let clips = moving_clips(18);
+    let overlaps: Vec<f64> = clips
+        .par_iter()
+        .map(|clip| overlap(&own_mask(clip), &clip.dynamic))
+        .collect();
+    for (clip, iou) in clips.iter().zip(&overlaps) {
+        println!("seed {}: IoU {iou:.3}", clip.spec.seed);
     }
-    assert!(total > 0.6, "{total}");
+    let mean = overlaps.iter().sum::<f64>() / overlaps.len() as f64;
+    println!("mean of {}: {mean:.3}", overlaps.len());
+    assert!(clips.len() == 18 && mean > 0.65, "{mean}");
 }
 
 #[test]
 fn a_still_world_gives_an_empty_mask() {
-    let still: Vec<Clip> = (0..60)
-        .map(clip)
-        .filter(|clip| clip.dynamic.iter().all(|d| *d == 0))
-        .take(3)
-        .collect();
-    assert_eq!(still.len(), 3);
-    for clip in &still {
-        let seed = clip.spec.seed;
-        let scene = Arc::new(clip.to_scene());
-        let ctx = JobCtx::silent();
-        let exact = find_motion(&scene, &mut ExactFlow(clip), &ctx).unwrap();
-        let mut flow = DenseFlow::new(Arc::clone(&scene));
-        let own = find_motion(&scene, &mut flow, &ctx).unwrap();
-        println!(
-            "seed {seed}: exact {}, own {}",
-            exact.report.moving, own.report.moving
-        );
-        // Depth marks a few pixels of shapes that bend more finely than the grid.
-        assert!(exact.report.moving < 0.001, "seed {seed}");
-        assert!(
-            own.report.moving < 0.002,
-            "seed {seed}: {}",
-            own.report.moving
-        );
+    for seed in [2, 12, 15, 33, 37, 50] {
+        let clip = clip(seed);
+        assert!(clip.dynamic.iter().all(|d| *d == 0), "seed {seed} moves");
+        let scene = clip.to_scene();
+        let exact = find_motion(&scene, &mut ExactFlow(&clip), &JobCtx::silent()).unwrap();
+        let marked = |mask: &[u8]| mask.iter().filter(|m| **m > 0).count();
+        assert_eq!(marked(&exact.mask), 0, "seed {seed}, exact flow");
+        assert_eq!(marked(&own_mask(&clip)), 0, "seed {seed}, our own");
     }
 }
 

@@ -156,6 +156,50 @@ fn one_thread_and_four_give_the_same_result() {
     assert_eq!(one.valid, four.valid);
 }
 
+/// Largest turn in degrees and distance between the cameras of two solutions.
+fn apart(a: &Solution, b: &Solution) -> (f64, f64) {
+    let pairs = a.cameras.iter().zip(&b.cameras);
+    pairs.fold((0.0, 0.0), |(turn, away): (f64, f64), (a, b)| {
+        let (a, b) = (a.world_from_camera, b.world_from_camera);
+        let angle = rotation_angle_rad(a.rotation * b.rotation.transpose());
+        let distance = (a.translation - b.translation).length();
+        (turn.max(angle.to_degrees()), away.max(distance))
+    })
+}
+
+#[test]
+fn a_coarse_grid_ends_where_all_pixels_want_it() {
+    let noisy = rows()[2].1;
+    let exact_grid = |points: &[f32], stride| {
+        let options = SolveOptions {
+            stride: Some(stride),
+            ..SolveOptions::default()
+        };
+        solved(&CLIP.pointmaps(points), &options)
+    };
+    let still = CLIP.points(&noisy, 6);
+    let jittering = CLIP.jittered_points((0.05, 0.002), &noisy, 6);
+    for (name, points, limit) in [
+        ("frames alone", &still, (0.003, 3e-4)),
+        // The unsquared prior approaches its minimum in ever shorter steps, which end before it.
+        ("with the prior", &jittering, (0.05, 4e-3)),
+    ] {
+        let every_pixel = exact_grid(points, 1);
+        for stride in [3, 8] {
+            let coarse = exact_grid(points, stride);
+            let (turn, away) = apart(&coarse, &every_pixel);
+            println!("{name}, stride {stride}: {turn:.5} deg, {away:.6}");
+            assert!(
+                turn < limit.0 && away < limit.1,
+                "{name} {stride}: {turn} {away}"
+            );
+            let focal = |s: &Solution| s.cameras[0].intrinsics.fx_px;
+            let zoom = focal(&coarse) / focal(&every_pixel) - 1.0;
+            assert!(zoom.abs() < 1e-4, "{name} {stride}: {zoom}");
+        }
+    }
+}
+
 #[test]
 fn the_integer_pixel_grid_gives_the_same_camera_half_a_pixel_aside() {
     // A clip on integer pixels with the principal point at W/2, as the DUSt3R family writes it.

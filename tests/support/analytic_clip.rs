@@ -333,8 +333,18 @@ impl AnalyticClip {
         self.camera_errors(&cameras)
     }
 
+    /// Compares cameras that were found in the disturbed points' own coordinates.
+    pub fn errors_of(&self, cameras: &[Camera], disturbance: &Disturbance) -> Errors {
+        let mut cameras = cameras.to_vec();
+        for camera in &mut cameras {
+            let centre = &mut camera.world_from_camera.translation;
+            *centre = *centre / disturbance.scale + disturbance.shift;
+        }
+        self.camera_errors(&cameras)
+    }
+
     /// Compares cameras in the truth's own world.
-    pub fn camera_errors(&self, cameras: &[Camera]) -> Errors {
+    fn camera_errors(&self, cameras: &[Camera]) -> Errors {
         let count = self.frames as f64;
         let (mut rotation, mut centre) = ((0.0, 0.0_f64), (0.0, 0.0_f64));
         for (frame_idx, camera) in cameras.iter().enumerate() {

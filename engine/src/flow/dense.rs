@@ -83,7 +83,12 @@ impl FlowProvider for DenseFlow {
 
     /// Still pixels of procedural clips have next to no error, moving ones 0.3 to 1.9 px in the mean.
     fn uncertainty_px(&self) -> f64 {
-        0.3
+        0.4
+    }
+
+    /// Fine floors that recede flow by their aliases.
+    fn needs_witness(&self) -> bool {
+        true
     }
 }
 

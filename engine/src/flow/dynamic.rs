@@ -4,8 +4,9 @@
 //! `|S| f / depth`, and the part of the flow that the camera's motion does not explain,
 //! `|F - (project(P) - u)|`. The first is large where the flow slides along a grazing surface or over
 //! an edge, the second is not; where the first is not known the second stands alone. A camera's
-//! motion leaves none, however fast. Depth gives another (`solid`): a still surface is where it was,
-//! and nothing behind it can be seen. A pixel moves if either exceeds its threshold, three times what
+//! motion leaves none, however fast. Depth gives another (`solid`), over several frames, as slow
+//! things need: a still surface is where it was, and nothing behind it can be seen. Flow that may be
+//! wrong over whole regions needs depth as its witness in a part of each. A pixel moves if either exceeds its threshold, three times what
 //! the source is uncertain by and three times the noise of the frame; neighbours of such pixels need
 //! half of it. Thresholds are absolute, so a still scene gives an empty mask, where normalising each
 //! pair by its largest motion never would.
@@ -13,6 +14,7 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
+use super::regions::{closed, opened, thresholded, witnessed};
 use super::scene_flow::point_at;
 use super::solid::depth_evidence;
 use super::{FlowField, FlowProvider, consistent, scene_flow};
@@ -24,10 +26,8 @@ use crate::{Error, Result};
 
 /// Evidence above which a pixel moves, in uncertainties of the flow and in deviations of the frame.
 const HIGH: f64 = 3.0;
-/// Share of the high threshold that suffices beside a moving pixel.
-const LOW_SHARE: f32 = 0.5;
-/// Regions smaller than this share of the frame are noise.
-const LEAST_AREA: f64 = 5e-4;
+/// Distances in frames over which depths are compared: what is slow shows after a while.
+const LEAPS: [usize; 5] = [1, 2, 3, 4, 6];
 /// Pixels a frame that the jitter of what stands still is measured on.
 const JITTER_PIXELS: usize = 20_000;
 /// Change of depth below which nothing moves, sizes of a pixel: what interpolation may leave.
@@ -76,13 +76,17 @@ pub fn find_motion(scene: &Scene4d, flow: &mut dyn FlowProvider, ctx: &JobCtx) -
         for field in std::iter::once(&forward).chain(&backward) {
             check_size(field, scene)?;
         }
+        for j in LEAPS
+            .map(|leap| i + leap)
+            .into_iter()
+            .filter(|j| *j < frames)
+        {
+            let (own, other) = (&cameras[i], &cameras[j]);
+            keep_larger(&mut pushes[i], &depth_evidence(scene, (i, j), [own, other]));
+            keep_larger(&mut pushes[j], &depth_evidence(scene, (j, i), [other, own]));
+        }
         let lenses = [&cameras[i], &cameras[i + 1]];
         let swapped = [lenses[1], lenses[0]];
-        keep_larger(&mut pushes[i], &depth_evidence(scene, (i, i + 1), lenses));
-        keep_larger(
-            &mut pushes[i + 1],
-            &depth_evidence(scene, (i + 1, i), swapped),
-        );
         let there = pair_evidence(scene, (i, i + 1), &forward, backward.as_ref(), lenses);
         shares.extend(
             there
@@ -101,29 +105,7 @@ pub fn find_motion(scene: &Scene4d, flow: &mut dyn FlowProvider, ctx: &JobCtx) -
         keep_larger(&mut evidence[i], &there);
         fields.push(forward);
     }
-    let least = HIGH * flow.uncertainty_px();
-    let masks: Vec<Vec<bool>> = evidence
-        .par_iter_mut()
-        .zip(&mut pushes)
-        .map(|(flows, pushed)| {
-            in_thresholds(flows, least);
-            in_thresholds(pushed, LEAST_PUSH_PX);
-            keep_larger(flows, pushed);
-            thresholded(flows, scene.width)
-        })
-        .collect();
-    let steady: Vec<Vec<bool>> = (0..frames)
-        .into_par_iter()
-        .map(|i| {
-            let mask = majority(&masks, &fields, i, scene.width);
-            closed(&opened(mask, scene.width), scene.width)
-        })
-        .collect();
-    let mask: Vec<u8> = steady
-        .concat()
-        .into_iter()
-        .map(|m| if m { 255 } else { 0 })
-        .collect();
+    let mask = mask_of(&mut evidence, &mut pushes, &fields, &*flow, scene.width);
     let moving = mask.iter().filter(|m| **m > 0).count() as f64 / mask.len().max(1) as f64;
     // The moving minority does not reach the median.
     let report = MotionReport {
@@ -135,6 +117,41 @@ pub fn find_motion(scene: &Scene4d, flow: &mut dyn FlowProvider, ctx: &JobCtx) -
         mask,
         report,
     })
+}
+
+/// `[T, H, W]`: evidence of flow and depth above its thresholds, in regions, in two of three frames.
+fn mask_of(
+    evidence: &mut [Vec<f32>],
+    pushes: &mut [Vec<f32>],
+    fields: &[FlowField],
+    flow: &dyn FlowProvider,
+    width: usize,
+) -> Vec<u8> {
+    let least = HIGH * flow.uncertainty_px();
+    let needs_witness = flow.needs_witness();
+    let masks: Vec<Vec<bool>> = evidence
+        .par_iter_mut()
+        .zip(pushes)
+        .map(|(flows, pushed)| {
+            in_thresholds(flows, least);
+            in_thresholds(pushed, LEAST_PUSH_PX);
+            keep_larger(flows, pushed);
+            let mask = thresholded(flows, width);
+            if needs_witness {
+                witnessed(mask, pushed, width)
+            } else {
+                mask
+            }
+        })
+        .collect();
+    (0..masks.len())
+        .into_par_iter()
+        .flat_map_iter(|i| {
+            let mask = majority(&masks, fields, i, width);
+            closed(&opened(mask, width), width)
+        })
+        .map(|moves| if moves { 255 } else { 0 })
+        .collect()
 }
 
 fn check_size(field: &FlowField, scene: &Scene4d) -> Result<()> {
@@ -256,38 +273,6 @@ fn in_thresholds(evidence: &mut [f32], least_px: f64) {
     evidence.iter_mut().for_each(|e| *e /= high);
 }
 
-/// Pixels above the threshold, and those above a share of it that touch them.
-fn thresholded(evidence: &[f32], width: usize) -> Vec<bool> {
-    let (high, low) = (1.0, LOW_SHARE);
-    let mut mask = vec![false; evidence.len()];
-    let mut open: Vec<usize> = (0..evidence.len())
-        .filter(|&i| evidence[i] > high)
-        .collect();
-    open.iter().for_each(|&i| mask[i] = true);
-    while let Some(i) = open.pop() {
-        for j in neighbours(i, width, evidence.len()) {
-            if !mask[j] && evidence[j] > low {
-                mask[j] = true;
-                open.push(j);
-            }
-        }
-    }
-    mask
-}
-
-/// The four neighbours of a pixel.
-fn neighbours(i: usize, width: usize, n: usize) -> impl Iterator<Item = usize> {
-    let column = i % width;
-    [
-        (column > 0).then(|| i - 1),
-        (column + 1 < width).then_some(i + 1),
-        i.checked_sub(width),
-        Some(i + width).filter(|j| *j < n),
-    ]
-    .into_iter()
-    .flatten()
-}
-
 /// Two of three: the frame, and those before and after along the flow; at the ends the frame alone
 /// decides, as it does where the flow leads out.
 fn majority(masks: &[Vec<bool>], fields: &[FlowField], i: usize, width: usize) -> Vec<bool> {
@@ -319,74 +304,4 @@ fn majority(masks: &[Vec<bool>], fields: &[FlowField], i: usize, width: usize) -
             }
         })
         .collect()
-}
-
-/// Without regions below the least area.
-fn opened(mut mask: Vec<bool>, width: usize) -> Vec<bool> {
-    let least = ((mask.len() as f64 * LEAST_AREA).ceil() as usize).max(2);
-    let mut seen = vec![false; mask.len()];
-    for start in 0..mask.len() {
-        if !mask[start] || seen[start] {
-            continue;
-        }
-        let mut region = vec![start];
-        seen[start] = true;
-        let mut next = 0;
-        while next < region.len() {
-            for j in neighbours(region[next], width, mask.len()) {
-                if mask[j] && !seen[j] {
-                    seen[j] = true;
-                    region.push(j);
-                }
-            }
-            next += 1;
-        }
-        if region.len() < least {
-            region.iter().for_each(|&i| mask[i] = false);
-        }
-    }
-    mask
-}
-
-/// Dilated and eroded by a 3 x 3 square.
-fn closed(mask: &[bool], width: usize) -> Vec<bool> {
-    let height = mask.len() / width;
-    let any = |mask: &[bool], wanted: bool| -> Vec<bool> {
-        (0..mask.len())
-            .map(|i| {
-                let (c, r) = (i % width, i / width);
-                let rows = r.saturating_sub(1)..(r + 2).min(height);
-                let found = rows
-                    .flat_map(|y| {
-                        (c.saturating_sub(1)..(c + 2).min(width)).map(move |x| y * width + x)
-                    })
-                    .any(|j| mask[j] == wanted);
-                found == wanted
-            })
-            .collect()
-    };
-    // Eroding is asking whether any neighbour is off.
-    let grown = any(mask, true);
-    any(&grown, false)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn closing_fills_a_hole_and_leaves_the_outline() {
-        let (width, height) = (7, 7);
-        let square = |i: usize| (2..5).contains(&(i % width)) && (2..5).contains(&(i / width));
-        let holed: Vec<bool> = (0..width * height).map(|i| square(i) && i != 24).collect();
-        let expected: Vec<bool> = (0..width * height).map(square).collect();
-        assert_eq!(closed(&holed, width), expected);
-    }
-
-    #[test]
-    fn a_speck_is_no_region() {
-        let mut mask = vec![false; 100];
-        mask[55] = true;
-        assert!(opened(mask, 10).iter().all(|m| !m));
-    }
 }

@@ -9,6 +9,7 @@
 //! scene_flow    S(u) = P_{i+1}(u + F(u)) - P_i(u)
 //! solid         surfaces that are not where they were
 //! dynamic       which pixels move in the world
+//! regions       evidence to masks
 //! anchors       where the centres of frames went that were centred one by one
 //! ```
 
@@ -22,6 +23,7 @@ mod level;
 mod patches;
 mod provider;
 mod pyramid;
+mod regions;
 mod scene_flow;
 mod solid;
 

@@ -22,6 +22,12 @@ pub trait FlowProvider {
     fn uncertainty_px(&self) -> f64 {
         0.5
     }
+
+    /// Whether what it takes for motion may be none over whole regions, as where fine texture
+    /// aliases: then a region counts only if the depth of a part of it has changed too.
+    fn needs_witness(&self) -> bool {
+        false
+    }
 }
 
 /// The exact flow of a procedural clip; it knows the way forward only.

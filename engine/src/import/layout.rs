@@ -1,5 +1,8 @@
 //! The table of layouts: what files tell a tool apart, and who reads them.
 
+use std::ffi::OsStr;
+use std::path::Path;
+
 use super::budget::Budget;
 use super::clip::Clip;
 use super::files::Files;
@@ -115,12 +118,28 @@ fn tools() -> String {
     tools.join(", ")
 }
 
+/// What makes something of a file that no tool left.
+fn way_out(file: &Path) -> &'static str {
+    let ending = file.extension().map(OsStr::to_ascii_lowercase);
+    match ending.as_deref().and_then(OsStr::to_str) {
+        Some("mp4" | "mov" | "png" | "jpg" | "jpeg" | "webp" | "gif") => {
+            "; `one4d generate` makes scenes of pictures and videos"
+        }
+        Some("txt" | "tum" | "kitti") => "; `one4d eval pose` compares camera paths",
+        _ => "",
+    }
+}
+
 /// Tool and clip of the files.
 pub(super) fn read(files: &Files, with: &Reading<'_>) -> Result<(&'static str, Clip)> {
     let Some((layout, prefix)) = recognise(files)? else {
         return Err(Error::format(
             files.root(),
-            format!("is in no layout that is read ({})", tools()),
+            format!(
+                "is in no layout that is read ({}){}",
+                tools(),
+                way_out(files.root())
+            ),
         ));
     };
     let clip = (layout.read)(files, &prefix, with)?;
@@ -238,6 +257,13 @@ fn read_npz(files: &Files, prefix: &str, with: &Reading<'_>) -> Result<Clip> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_no_tool_left_is_told_where_it_belongs() {
+        assert!(way_out(Path::new("a/Holiday.MP4")).contains("one4d generate"));
+        assert!(way_out(Path::new("path.txt")).contains("one4d eval pose"));
+        assert_eq!(way_out(Path::new("a/folder")), "");
+    }
 
     #[test]
     fn patterns_match_names_below_a_folder() {

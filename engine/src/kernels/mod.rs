@@ -29,6 +29,7 @@ mod tensor_data;
 mod tile;
 pub(crate) mod update;
 
+pub(crate) use simd::vectorised;
 pub(crate) use tensor_data::with_bf16;
 
 use candle_core::{DType, Tensor};

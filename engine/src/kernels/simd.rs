@@ -10,7 +10,7 @@ const LANES: usize = 32;
 ///
 /// `work` and what it calls must be marked `#[inline(always)]`.
 #[inline(always)]
-pub(super) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
+pub(crate) fn vectorised<R>(work: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
     {
         if has_avx512() {

@@ -10,6 +10,7 @@ use super::{DepthSource, PointmapClip, SolveOptions};
 use crate::Result;
 use crate::geometry::{CameraFromWorld, Intrinsics};
 use crate::job::{JobCtx, Stage};
+use crate::kernels::vectorised;
 use crate::scene::validity;
 
 /// Frames between two reports of progress.
@@ -130,64 +131,106 @@ pub(super) fn evaluate(
 fn evaluate_frame(input: &FrameInput<'_>, table: &RayTable, output: &mut FrameOutput<'_>) {
     let width = table.dx.len();
     for (row, &dy) in table.dy.iter().enumerate() {
-        for (column, &dx) in table.dx.iter().enumerate() {
-            let pixel = row * width + column;
-            let known = input.valid.map_or(
-                validity::NOT_EDGE | validity::NOT_CLIPPED | validity::NOT_SKY,
-                |v| v[pixel] & !(validity::FINITE | validity::CONSISTENT),
-            );
-            let point =
-                DVec3::from_array([0, 1, 2].map(|axis| f64::from(input.points[pixel * 3 + axis])));
-            let found = evaluate_point(input, table.pixel, point, DVec3::new(dx, dy, 1.0));
-            output.points[pixel * 3..pixel * 3 + 3].copy_from_slice(&found.point);
-            output.depth[pixel] = found.depth;
-            output.residual[pixel] = found.residual;
-            output.valid[pixel] = known | found.bits;
+        let range = row * width..(row + 1) * width;
+        let world = range.start * 3..range.end * 3;
+        let mut of_row = FrameOutput {
+            points: &mut output.points[world.clone()],
+            depth: &mut output.depth[range.clone()],
+            residual: &mut output.residual[range.clone()],
+            valid: &mut output.valid[range.clone()],
+        };
+        let points = input.points[world].as_chunks::<3>().0;
+        vectorised(
+            #[inline(always)]
+            || evaluate_row(input, table, dy, points, &mut of_row),
+        );
+        if input.depth == DepthSource::RayL1 {
+            component_depths(input, table, dy, points, of_row.depth);
+        }
+        if let Some(valid) = input.valid {
+            let known = !(validity::FINITE | validity::CONSISTENT);
+            for (bits, before) in of_row.valid.iter_mut().zip(&valid[range]) {
+                *bits = *bits & !known | before & known;
+            }
         }
     }
     mark_edges(output.depth, width, table.edge_step, output.valid);
 }
 
-struct Evaluated {
-    point: [f32; 3],
-    depth: f32,
-    residual: f32,
-    bits: u8,
+/// Points, depths, residuals and validity of a row; what is known beforehand counts as set.
+///
+/// Depth by the rule `D* = <Y, d> / <d, d>`, or the z of the point; the residual is the distance of
+/// `Y` from its ray.
+#[inline(always)]
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "branches keep the loop from being vectorised"
+)]
+fn evaluate_row(
+    input: &FrameInput<'_>,
+    table: &RayTable,
+    dy: f64,
+    points: &[[f32; 3]],
+    output: &mut FrameOutput<'_>,
+) {
+    const KNOWN: u8 = validity::NOT_EDGE | validity::NOT_CLIPPED | validity::NOT_SKY;
+    let camera = input.camera_from_clip;
+    let world = input.world_from_clip;
+    let takes_z = input.depth == DepthSource::RawZ;
+    let noise = NEAR_SIGMAS * input.scale;
+    let outputs = (output.points.as_chunks_mut::<3>().0.iter_mut())
+        .zip(&mut *output.depth)
+        .zip(&mut *output.residual)
+        .zip(&mut *output.valid);
+    let inputs = points.iter().zip(&table.dx);
+    for ((((place, depth), residual), bits), (point, &dx)) in outputs.zip(inputs) {
+        let point = DVec3::from(point.map(f64::from));
+        let y = camera.rotation * point + camera.translation;
+        let along = (y.x * dx + y.y * dy + y.z) / (dx * dx + dy * dy + 1.0);
+        let rest = (y - DVec3::new(dx, dy, 1.0) * along).length();
+        let is_finite = rest.is_finite();
+        let size = if takes_z { y.z } else { along };
+        let in_front = is_finite & (y.z > 0.0) & (size > 0.0);
+        let one_pixel = table.pixel * size;
+        let far = FAR_SHARE * size;
+        let near = if noise > one_pixel { noise } else { one_pixel };
+        let near = if near < far { near } else { far };
+        let finite_bit = if is_finite { validity::FINITE } else { 0 };
+        let consistent_bit = if in_front & (rest <= near) {
+            validity::CONSISTENT
+        } else {
+            0
+        };
+        let moved = world.rotation * point + world.translation;
+        // NaN where there is no point.
+        let hole = if is_finite { 0.0 } else { f64::NAN };
+        *place = [moved.x + hole, moved.y + hole, moved.z + hole].map(|x| x as f32);
+        *depth = if in_front { size as f32 } else { f32::NAN };
+        *residual = (rest + hole) as f32;
+        *bits = KNOWN | finite_bit | consistent_bit;
+    }
 }
 
-/// Depth by the wanted rule, `D* = <Y, d> / <d, d>` in general, and the distance of `Y` from its ray.
-#[inline]
-fn evaluate_point(input: &FrameInput<'_>, pixel: f64, point: DVec3, ray: DVec3) -> Evaluated {
-    let y = input.camera_from_clip.transform(point);
-    let depth = y.dot(ray) / ray.dot(ray);
-    let residual = (y - ray * depth).length();
-    let depth = match input.depth {
-        DepthSource::Ray => depth,
-        // The components are those of the world, where the paper takes them.
-        DepthSource::RayL1 => {
-            let back = input.world_from_clip.rotation * input.camera_from_clip.rotation.transpose();
-            best_depth(back * y, back * ray, PointNorm::ComponentL1)
-        }
-        DepthSource::RawZ => y.z,
-    };
-    if !residual.is_finite() {
-        return Evaluated {
-            point: [f32::NAN; 3],
-            depth: f32::NAN,
-            residual: f32::NAN,
-            bits: 0,
+/// Depths by the sum of components in the world, where the paper takes them.
+fn component_depths(
+    input: &FrameInput<'_>,
+    table: &RayTable,
+    dy: f64,
+    points: &[[f32; 3]],
+    depth: &mut [f32],
+) {
+    let back = input.world_from_clip.rotation * input.camera_from_clip.rotation.transpose();
+    for ((depth, point), &dx) in depth.iter_mut().zip(points).zip(&table.dx) {
+        let y = input
+            .camera_from_clip
+            .transform(DVec3::from(point.map(f64::from)));
+        let ray = DVec3::new(dx, dy, 1.0);
+        let found = best_depth(back * y, back * ray, PointNorm::ComponentL1);
+        *depth = if *depth > 0.0 && found > 0.0 {
+            found as f32
+        } else {
+            f32::NAN
         };
-    }
-    let in_front = y.z > 0.0 && depth > 0.0;
-    let near = (NEAR_SIGMAS * input.scale)
-        .max(pixel * depth)
-        .min(FAR_SHARE * depth);
-    let consistent = in_front && residual <= near;
-    Evaluated {
-        point: input.world_from_clip.transform(point).as_vec3().to_array(),
-        depth: if in_front { depth as f32 } else { f32::NAN },
-        residual: residual as f32,
-        bits: validity::FINITE | if consistent { validity::CONSISTENT } else { 0 },
     }
 }
 
@@ -195,20 +238,49 @@ fn evaluate_point(input: &FrameInput<'_>, pixel: f64, point: DVec3, ray: DVec3) 
 ///
 /// Decoders blur depth edges, which leaves points between the surfaces.
 pub(crate) fn mark_edges(depth: &[f32], width: usize, step: f32, valid: &mut [u8]) {
-    let is_edge = |a: f32, b: f32| (a - b).abs() > step * a.min(b);
-    for start in (0..depth.len()).step_by(width) {
-        for i in start..start + width - 1 {
-            if is_edge(depth[i], depth[i + 1]) {
-                valid[i] &= !validity::NOT_EDGE;
-                valid[i + 1] &= !validity::NOT_EDGE;
-            }
+    let height = depth.len() / width;
+    let mut edges = vec![0; width];
+    for row in 0..height {
+        let own = row * width..(row + 1) * width;
+        vectorised(
+            #[inline(always)]
+            || {
+                let line = &depth[own.clone()];
+                mark_steps(&line[..width - 1], &line[1..], step, &mut edges);
+                let valid = &mut valid[own.clone()];
+                clear(&mut valid[..width - 1], &edges);
+                clear(&mut valid[1..], &edges);
+                if row + 1 < height {
+                    let next = own.start + width..own.end + width;
+                    mark_steps(line, &depth[next], step, &mut edges);
+                    clear(valid, &edges);
+                }
+            },
+        );
+        if row + 1 < height {
+            // Still holds the steps down to the next row.
+            clear(&mut valid[own.end..own.end + width], &edges);
         }
     }
-    for i in 0..depth.len() - width {
-        if is_edge(depth[i], depth[i + width]) {
-            valid[i] &= !validity::NOT_EDGE;
-            valid[i + width] &= !validity::NOT_EDGE;
-        }
+}
+
+/// `NOT_EDGE` where two depths are a step apart, else 0; a depth that is not known makes none.
+#[inline(always)]
+fn mark_steps(a: &[f32], b: &[f32], step: f32, edges: &mut [u8]) {
+    for ((edge, a), b) in edges.iter_mut().zip(a).zip(b) {
+        let nearer = if a < b { a } else { b };
+        *edge = if (a - b).abs() > step * nearer {
+            validity::NOT_EDGE
+        } else {
+            0
+        };
+    }
+}
+
+#[inline(always)]
+fn clear(valid: &mut [u8], edges: &[u8]) {
+    for (bits, edge) in valid.iter_mut().zip(edges) {
+        *bits &= !edge;
     }
 }
 
@@ -227,10 +299,23 @@ mod tests {
             depth: DepthSource::Ray,
         };
         let (point, ray) = (DVec3::new(0.5, -0.3, 2.0), DVec3::new(0.3, -0.2, 1.0));
-        let found = evaluate_point(&input, 1e-3, point, ray);
+        let table = RayTable {
+            dx: vec![ray.x],
+            dy: vec![ray.y],
+            pixel: 1e-3,
+            edge_step: 0.05,
+        };
+        let mut output = FrameOutput {
+            points: &mut [0.0; 3],
+            depth: &mut [0.0],
+            residual: &mut [0.0],
+            valid: &mut [0],
+        };
+        let points = [point.as_vec3().to_array()];
+        evaluate_row(&input, &table, ray.y, &points, &mut output);
         let distance = |d: f64| (point - ray * d).length();
-        let at = f64::from(found.depth);
-        assert!((distance(at) - f64::from(found.residual)).abs() < 1e-6);
+        let at = f64::from(output.depth[0]);
+        assert!((distance(at) - f64::from(output.residual[0])).abs() < 1e-6);
         assert!(distance(at) < distance(at + 1e-3) && distance(at) < distance(at - 1e-3));
     }
 

@@ -26,11 +26,11 @@ pub fn best_depth(y: DVec3, g: DVec3, norm: PointNorm) -> f64 {
 }
 
 /// Kink of the robust loss, in scales.
-const KINK: f64 = 0.3;
+pub(super) const KINK: f64 = 0.3;
 /// Reweightings that bring a depth from the median to the minimum of the rounded loss.
 const ROUNDING_STEPS: usize = 8;
 /// Reach of the robust loss, in scales.
-const REACH: f64 = 6.0;
+pub(super) const REACH: f64 = 6.0;
 
 /// Weight of a residual: `1 / max(r, 0.3 s) / (1 + (r / 6s)^2)`.
 pub(super) fn robust_weight(r: f64, s: f64) -> f64 {

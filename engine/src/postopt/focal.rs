@@ -4,12 +4,10 @@ use glam::DMat3;
 use rayon::prelude::*;
 
 use super::PointmapClip;
-use super::banded::Banded;
 use super::frame_pose::{FrameFit, Robust, Start, fit};
 use super::samples::FrameSamples;
 use crate::Result;
 use crate::geometry::Intrinsics;
-use crate::geometry::robust::median;
 use crate::job::JobCtx;
 
 /// Focal length assumed where none can be seen, in units of the longer image side.
@@ -120,97 +118,6 @@ pub(super) fn search(
         profile,
         span,
     })
-}
-
-/// Frames whose focal length was found make the others; fewer than this share is no evidence.
-const MIN_SEEN: f64 = 0.2;
-
-/// A lens of its own for each frame, for zooms: each by its own profile, then smoothed.
-///
-/// The profile that is returned has the lens of the middle frame.
-pub(super) fn search_each(
-    clip: &PointmapClip<'_>,
-    frames: &[FrameSamples],
-    ctx: &JobCtx,
-) -> Result<(FocalProfile, Vec<Intrinsics>)> {
-    let each: Vec<FocalProfile> = frames
-        .par_iter()
-        .map(|frame| search(clip, std::slice::from_ref(frame), None, ctx))
-        .collect::<Result<_>>()?;
-    let seen: Vec<Option<f64>> = each
-        .iter()
-        .zip(frames)
-        .map(|(found, frame)| {
-            let usable = frame.solvable() && found.source != FocalSource::Prior;
-            usable.then(|| found.lens.fx_px.ln())
-        })
-        .collect();
-    let count = seen.iter().flatten().count();
-    let middle = each.len() / 2;
-    let Some(smooth) = smoothed(&seen).filter(|_| count as f64 >= MIN_SEEN * each.len() as f64)
-    else {
-        let shared = search(clip, frames, None, ctx)?;
-        let lenses = vec![shared.lens; frames.len()];
-        return Ok((shared, lenses));
-    };
-    let lenses: Vec<Intrinsics> = smooth
-        .iter()
-        .map(|ln| Intrinsics::centred(ln.exp(), clip.width, clip.height))
-        .collect();
-    let clear = each
-        .iter()
-        .filter(|f| f.source == FocalSource::Estimated)
-        .count();
-    let profile = FocalProfile {
-        lens: lenses[middle],
-        source: if clear * 2 > each.len() {
-            FocalSource::Estimated
-        } else {
-            FocalSource::Weak
-        },
-        ..each[middle].clone()
-    };
-    Ok((profile, lenses))
-}
-
-/// Weight of the change of slope beside the distance from what was measured.
-const ZOOM_STIFFNESS: f64 = 0.5;
-
-/// Values close to those that are known, in absolute distance, with little change of slope, in
-/// absolute value too: a zoom that starts and stops keeps its corners. `None` if none is known.
-fn smoothed(known: &[Option<f64>]) -> Option<Vec<f64>> {
-    const KINK: f64 = 1e-4;
-    let mut values: Vec<f64> = known.iter().flatten().copied().collect();
-    let middle = median(&mut values)?;
-    let mut x: Vec<f64> = known.iter().map(|y| y.unwrap_or(middle)).collect();
-    for _ in 0..30 {
-        let mut matrix = Banded::new(x.len(), 2);
-        let mut right = vec![0.0; x.len()];
-        for (i, y) in known.iter().enumerate() {
-            if let Some(y) = y {
-                let w = 1.0 / (x[i] - y).abs().max(KINK);
-                matrix.add(i, i, w);
-                right[i] += w * y;
-            }
-        }
-        for i in 1..x.len().saturating_sub(1) {
-            let bend = x[i - 1] - 2.0 * x[i] + x[i + 1];
-            let w = ZOOM_STIFFNESS / bend.abs().max(KINK);
-            let parts = [(i - 1, 1.0), (i, -2.0), (i + 1, 1.0)];
-            for (a, by_a) in parts {
-                for (b, by_b) in parts {
-                    matrix.add(a, b, w * by_a * by_b);
-                }
-            }
-        }
-        matrix.damp(0.0);
-        if !matrix.factor() {
-            break;
-        }
-        matrix.solve(&mut right);
-        x = right;
-    }
-    Some(x)
 }
 
 /// At most `count` of the frames, evenly over the clip, both ends included.

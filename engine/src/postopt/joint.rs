@@ -9,41 +9,19 @@
 //! (a band of 11 or 17), and the logarithm of the focal length, which touches all of them and is
 //! eliminated last (Schur complement of the border).
 
-use glam::{DMat3, DVec3};
-use rayon::prelude::*;
-
-use super::banded::Banded;
-use super::elimination::{best_depth, eliminate};
-use super::frame_pose::FrameFit;
-use super::motion_prior::{PER_FRAME, Path};
+use super::every_pixel::EveryPixel;
+use super::jitter::Jitter;
+use super::joint_problem::{Problem, State};
 use super::refinement::{MotionPrior, PointNorm, Refinement};
-use super::samples::{FrameSamples, Sample};
+use super::samples::FrameSamples;
 use super::trajectory::Trajectory;
+use super::{PointmapClip, SolveOptions};
 use crate::Result;
-use crate::geometry::robust::{MAD_TO_SIGMA, median};
-use crate::geometry::{CameraFromWorld, Intrinsics, nearest_rotation, rotation_exp, rotation_log};
+use crate::geometry::{CameraFromWorld, Intrinsics, nearest_rotation};
 use crate::job::JobCtx;
 
 /// Pixels a frame.
 const PIXELS: usize = 1800;
-/// Steps at most, and at least: the scales of the first are not yet those of the solution.
-const MAX_STEPS: usize = 16;
-const MIN_STEPS: usize = 4;
-/// Relative decrease of the energy that ends it.
-const ENOUGH: f64 = 1e-6;
-/// Jitter of poses from which on the acceleration prior has its whole weight: degrees an axis, and
-/// median depths an axis. Below, the weight falls with the square, so that a clip without jitter is
-/// not bent by a prior that it does not need.
-const FULL_JITTER: (f64, f64) = (0.03, 4e-4);
-/// Jitter below this many formal deviations is the noise of the pixels, which each frame has averaged
-/// better by itself than an unsquared loss over fewer pixels can.
-const NOISE_SIGMAS: f64 = 1.5;
-/// Least scale of residuals, in median depths, at the first steps and later.
-///
-/// Poses solved frame by frame leave no residual where a whole cloud is displaced, and an unsquared
-/// loss holds on to a residual of zero; a wide first scale lets the prior lift them off.
-const FIRST_SCALES: [f64; 2] = [3e-2, 1e-2];
-const LEAST_SCALE: f64 = 1e-5;
 /// Least scale of residuals in deviations of the jitter.
 ///
 /// What all points of a frame share by its jitter is no outlier among them: up to 3.6 deviations
@@ -51,9 +29,6 @@ const LEAST_SCALE: f64 = 1e-5;
 /// unsquared loss would hold each frame where its own points put it, the more the less noise these
 /// have.
 const JITTER_SCALES: f64 = 12.0;
-/// Unknowns of a pixel: those of its frame and the focal length.
-const COLUMNS: usize = PER_FRAME + 1;
-
 /// What may move.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Freedom {
@@ -61,61 +36,18 @@ pub(super) struct Freedom {
     pub(super) focal: bool,
 }
 
-/// Poses and lens under way.
-#[derive(Clone, Debug)]
-struct State {
-    rotations: Vec<DMat3>,
-    centres: Vec<DVec3>,
-    /// Factor of every lens's focal length, as a logarithm.
-    ln_focal: f64,
-}
-
-/// Normal equations of one frame, or of all at once for the focal length.
-#[derive(Clone, Copy, Debug, Default)]
-struct Normals {
-    loss: f64,
-    matrix: [[f64; COLUMNS]; COLUMNS],
-    gradient: [f64; COLUMNS],
-}
-
-/// One frame's camera under way.
-struct View {
-    world_from_camera: DMat3,
-    from_centre: DVec3,
-    lens: Intrinsics,
-}
-
-impl View {
-    /// The point from the camera's centre, its ray in the world, and the ray in the camera.
-    #[inline(always)]
-    fn of(&self, sample: &Sample) -> (DVec3, DVec3, DVec3) {
-        let d = DVec3::new(
-            (sample.u_px - self.lens.cx_px) / self.lens.fx_px,
-            (sample.v_px - self.lens.cy_px) / self.lens.fy_px,
-            1.0,
-        );
-        (
-            sample.point + self.from_centre,
-            self.world_from_camera * d,
-            d,
-        )
-    }
-}
-
-struct Problem<'a> {
-    frames: Vec<FrameSamples>,
-    lenses: &'a [Intrinsics],
-    solved: usize,
-    unit: f64,
-    refinement: Refinement,
-    cuts: &'a [usize],
-    /// Least scale of residuals, median depths.
-    floor: f64,
+/// What a clip gives to the refinement.
+#[derive(Clone, Copy)]
+pub(super) struct Data<'a> {
+    pub(super) clip: &'a PointmapClip<'a>,
+    pub(super) options: &'a SolveOptions,
+    /// `[T]`, all that were sampled.
+    pub(super) frames: &'a [FrameSamples],
 }
 
 /// Refines poses and lenses in place; leaves them if there is nothing to stand on.
 pub(super) fn refine(
-    frames: &[FrameSamples],
+    data: &Data<'_>,
     lenses: &mut [Intrinsics],
     path: &mut Trajectory,
     refinement: Refinement,
@@ -123,8 +55,10 @@ pub(super) fn refine(
     ctx: &JobCtx,
 ) -> Result<()> {
     let solved = path.fits.iter().flatten().count();
-    let in_front = path.median_depth > 0.0;
-    if solved == 0 || !in_front {
+    let Some(every) = EveryPixel::new(data.clip, data.options, path) else {
+        return Ok(());
+    };
+    if solved == 0 || path.median_depth < 0.0 {
         return Ok(());
     }
     let jitter = Jitter::of(path);
@@ -138,15 +72,13 @@ pub(super) fn refine(
     if freedom.poses && refinement.weight == 0.0 {
         return Ok(());
     }
-    let problem = Problem {
-        frames: frames
-            .iter()
-            .zip(&path.fits)
-            .map(|(samples, found)| match found {
-                Some(_) => samples.thinned(PIXELS),
-                None => FrameSamples::default(),
-            })
-            .collect(),
+    let of_solved = |of: &dyn Fn(&FrameSamples) -> FrameSamples| {
+        let each = data.frames.iter().zip(&path.fits);
+        each.map(|(samples, found)| found.map_or_else(FrameSamples::default, |_| of(samples)))
+            .collect()
+    };
+    let mut problem = Problem {
+        frames: of_solved(&|samples| samples.thinned(PIXELS)),
         lenses,
         solved,
         unit: path.median_depth,
@@ -159,7 +91,16 @@ pub(super) fn refine(
         centres: path.poses.iter().map(|p| p.inverse().translation).collect(),
         ln_focal: 0.0,
     };
-    let end = problem.minimise(start, freedom, ctx)?;
+    let near = problem.minimise(start, freedom, ctx)?;
+    let end = match refinement.norm {
+        PointNorm::Euclidean => problem.finish(&near, freedom, ctx, |problem, state, scales| {
+            problem.normals_of_every_pixel(&every, state, scales)
+        })?,
+        PointNorm::ComponentL1 => {
+            problem.frames = of_solved(&FrameSamples::clone);
+            problem.finish(&near, freedom, ctx, Problem::normals)?
+        }
+    };
     let factor = end.ln_focal.exp();
     for (pose, (rotation, centre)) in path
         .poses
@@ -177,374 +118,4 @@ pub(super) fn refine(
         lens.fy_px *= factor;
     }
     Ok(())
-}
-
-/// What the poses of frames do not share, beyond the noise of their pixels.
-#[derive(Clone, Copy, Debug, Default)]
-struct Jitter {
-    /// Deviation an axis, radians.
-    turn_rad: f64,
-    /// Deviation an axis, median depths.
-    centre: f64,
-}
-
-impl Jitter {
-    /// How much of its weight the acceleration prior gets, 0..=1.
-    fn share(self) -> f64 {
-        let share = (self.turn_rad.to_degrees() / FULL_JITTER.0).max(self.centre / FULL_JITTER.1);
-        (share * share).min(1.0)
-    }
-
-    /// By how much a point moves against its ray, in median depths.
-    fn size(self) -> f64 {
-        self.turn_rad.hypot(self.centre)
-    }
-
-    /// Fourth differences hold next to nothing of a camera's motion and all of what frames do not
-    /// share: for white noise of deviation `s` an axis theirs is `sqrt 70 s`, its median length 1.538
-    /// of that. Fewer than five frames show none; a prior over two or three says little anyway.
-    fn of(path: &Trajectory) -> Self {
-        const GAIN: f64 = 8.366_600_265 * 1.538_172_254;
-        let poses: Vec<_> = path.fits.iter().flatten().map(|f| f.pose).collect();
-        let deviation = |values: &[DVec3]| -> Option<f64> {
-            let mut lengths: Vec<f64> = values
-                .windows(5)
-                .map(|v| (v[0] - v[1] * 4.0 + v[2] * 6.0 - v[3] * 4.0 + v[4]).length() / GAIN)
-                .collect();
-            median(&mut lengths)
-        };
-        let turns: Vec<DVec3> = poses
-            .iter()
-            .map(|p| rotation_log(p.rotation * poses[0].rotation.transpose()))
-            .collect();
-        let centres: Vec<DVec3> = poses.iter().map(|p| p.inverse().translation).collect();
-        let (Some(turn), Some(centre)) = (deviation(&turns), deviation(&centres)) else {
-            return Self::default();
-        };
-        let formal = |of: fn(&FrameFit) -> f64| {
-            let mut sigmas: Vec<f64> = path.fits.iter().flatten().map(of).collect();
-            NOISE_SIGMAS * median(&mut sigmas).unwrap_or(0.0) / 3.0_f64.sqrt()
-        };
-        let beyond = |jitter: f64, noise: f64| (jitter * jitter - noise * noise).max(0.0).sqrt();
-        Self {
-            turn_rad: beyond(turn, formal(|f| f.sigma.rotation_rad)),
-            centre: beyond(centre, formal(|f| f.sigma.centre)) / path.median_depth,
-        }
-    }
-}
-
-impl Problem<'_> {
-    fn minimise(&self, start: State, freedom: Freedom, ctx: &JobCtx) -> Result<State> {
-        let mut state = start;
-        let mut damping = 1e-6;
-        for round in 0..MAX_STEPS {
-            ctx.check()?;
-            let first = FIRST_SCALES.get(round).copied().unwrap_or(LEAST_SCALE);
-            let floor = first.max(self.floor);
-            let scales = self.scales(&state, floor * self.unit);
-            let (energy, normals) = self.linearise(&state, &scales);
-            let mut decrease = 0.0;
-            while damping < 1e6 {
-                let candidate = self.step(&state, &normals, freedom, damping);
-                let better = candidate
-                    .map(|candidate| (self.energy(&candidate, &scales), candidate))
-                    .filter(|(reached, _)| *reached < energy);
-                if let Some((reached, candidate)) = better {
-                    decrease = (energy - reached) / energy;
-                    state = candidate;
-                    damping = (damping * 0.1).max(1e-9);
-                    break;
-                }
-                damping *= 10.0;
-            }
-            if round + 1 >= MIN_STEPS && decrease < ENOUGH {
-                break;
-            }
-            damping = damping.min(1.0);
-        }
-        Ok(state)
-    }
-
-    /// Robust scale of each frame's residuals.
-    fn scales(&self, state: &State, floor: f64) -> Vec<f64> {
-        (0..self.frames.len())
-            .into_par_iter()
-            .map(|i| {
-                let view = self.view(state, i);
-                let samples = self.frames[i].pixels.iter();
-                let mut rests: Vec<f64> = samples
-                    .map(|sample| {
-                        let (y, g, _) = view.of(sample);
-                        (y - g * best_depth(y, g, PointNorm::Euclidean)).length()
-                    })
-                    .collect();
-                (MAD_TO_SIGMA * median(&mut rests).unwrap_or(0.0)).max(floor)
-            })
-            .collect()
-    }
-
-    fn energy(&self, state: &State, scales: &[f64]) -> f64 {
-        let norm = self.refinement.norm;
-        let losses: Vec<f64> = (0..self.frames.len())
-            .into_par_iter()
-            .map(|i| {
-                let view = self.view(state, i);
-                let share = self.share(i);
-                let samples = self.frames[i].pixels.iter();
-                samples
-                    .map(|sample| {
-                        let (y, g, _) = view.of(sample);
-                        sample.weight * share * eliminate(y, g, norm, scales[i]).loss
-                    })
-                    .sum()
-            })
-            .collect();
-        let prior = self
-            .path(state)
-            .cost(self.refinement.prior, self.refinement.weight);
-        losses.iter().sum::<f64>() + prior
-    }
-
-    /// Weight of a pixel of weight 1 in the mean over frames and pixels, a median depth as unit.
-    fn share(&self, i: usize) -> f64 {
-        let total: f64 = self.frames[i].pixels.iter().map(|s| s.weight).sum();
-        if total > 0.0 {
-            1.0 / (self.unit * self.solved as f64 * total)
-        } else {
-            0.0
-        }
-    }
-
-    fn view(&self, state: &State, i: usize) -> View {
-        let factor = state.ln_focal.exp();
-        let lens = self.lenses[i];
-        View {
-            world_from_camera: state.rotations[i].transpose(),
-            from_centre: self.frames[i].centre - state.centres[i],
-            lens: Intrinsics {
-                fx_px: lens.fx_px * factor,
-                fy_px: lens.fy_px * factor,
-                ..lens
-            },
-        }
-    }
-
-    fn path<'s>(&'s self, state: &'s State) -> Path<'s> {
-        Path {
-            rotations: &state.rotations,
-            centres: &state.centres,
-            unit: self.unit,
-            cuts: self.cuts,
-        }
-    }
-
-    fn linearise(&self, state: &State, scales: &[f64]) -> (f64, Vec<Normals>) {
-        let normals: Vec<Normals> = (0..self.frames.len())
-            .into_par_iter()
-            .map(|i| self.frame_normals(state, i, scales[i]))
-            .collect();
-        let data: f64 = normals.iter().map(|n| n.loss).sum();
-        let prior = self
-            .path(state)
-            .cost(self.refinement.prior, self.refinement.weight);
-        (data + prior, normals)
-    }
-
-    /// Sum over a frame's pixels; derivatives in the order turn, centre, focal length.
-    fn frame_normals(&self, state: &State, i: usize, scale: f64) -> Normals {
-        let mut sums = Normals::default();
-        let share = self.share(i);
-        let view = self.view(state, i);
-        let back = view.world_from_camera;
-        for sample in &self.frames[i].pixels {
-            let (y, g, d) = view.of(sample);
-            let pixel = eliminate(y, g, self.refinement.norm, scale);
-            let w = sample.weight * share;
-            sums.loss += w * pixel.loss;
-            let turned = |axis: DVec3| back * d.cross(axis) * -pixel.depth;
-            let moved = |axis: DVec3| axis * -self.unit;
-            let columns = [
-                turned(DVec3::X),
-                turned(DVec3::Y),
-                turned(DVec3::Z),
-                moved(DVec3::X),
-                moved(DVec3::Y),
-                moved(DVec3::Z),
-                back * DVec3::new(d.x, d.y, 0.0) * pixel.depth,
-            ];
-            let weighted = columns.map(|column| pixel.weights * column * w);
-            for (a, sw) in weighted.iter().enumerate() {
-                sums.gradient[a] += sw.dot(pixel.rest);
-                for (b, column) in columns.iter().enumerate().take(a + 1) {
-                    sums.matrix[a][b] += sw.dot(*column);
-                }
-            }
-        }
-        for a in 0..COLUMNS {
-            for b in a + 1..COLUMNS {
-                sums.matrix[a][b] = sums.matrix[b][a];
-            }
-        }
-        sums
-    }
-
-    /// The damped step from `state`; `None` if the matrix is not positive definite.
-    fn step(
-        &self,
-        state: &State,
-        normals: &[Normals],
-        freedom: Freedom,
-        damping: f64,
-    ) -> Option<State> {
-        let focal_curvature: f64 = normals.iter().map(|n| n.matrix[PER_FRAME][PER_FRAME]).sum();
-        let focal_slope: f64 = normals.iter().map(|n| n.gradient[PER_FRAME]).sum();
-        let mut next = state.clone();
-        if !freedom.poses {
-            if freedom.focal {
-                next.ln_focal -= focal_slope / (focal_curvature * (1.0 + damping));
-            }
-            return next.ln_focal.is_finite().then_some(next);
-        }
-        let size = normals.len() * PER_FRAME;
-        let reach = match self.refinement.prior {
-            MotionPrior::Path => 2,
-            MotionPrior::Acceleration => 3,
-        };
-        let mut matrix = Banded::new(size, reach * PER_FRAME - 1);
-        let mut along = vec![0.0; size];
-        let mut border = vec![0.0; size];
-        for (i, frame) in normals.iter().enumerate() {
-            let start = i * PER_FRAME;
-            for a in 0..PER_FRAME {
-                along[start + a] = frame.gradient[a];
-                border[start + a] = frame.matrix[a][PER_FRAME];
-                for b in 0..=a {
-                    matrix.add(start + a, start + b, frame.matrix[a][b]);
-                }
-            }
-        }
-        self.path(state).add_normals(
-            self.refinement.prior,
-            self.refinement.weight,
-            &mut matrix,
-            &mut along,
-        );
-        matrix.damp(damping);
-        if !matrix.factor() {
-            return None;
-        }
-        let border_raw = border.clone();
-        matrix.solve(&mut along);
-        matrix.solve(&mut border);
-        let dot = |x: &[f64]| -> f64 { border_raw.iter().zip(x).map(|(a, b)| a * b).sum() };
-        let zoom = if freedom.focal {
-            (dot(&along) - focal_slope) / (focal_curvature * (1.0 + damping) - dot(&border))
-        } else {
-            0.0
-        };
-        let is_step = zoom.abs() < 1.0;
-        if !is_step {
-            return None;
-        }
-        for i in 0..normals.len() {
-            let at = |k: usize| {
-                let k = i * PER_FRAME + k;
-                -along[k] - border[k] * zoom
-            };
-            let turn = DVec3::new(at(0), at(1), at(2));
-            let shift = DVec3::new(at(3), at(4), at(5)) * self.unit;
-            if !(turn.is_finite() && shift.is_finite()) {
-                return None;
-            }
-            next.rotations[i] = rotation_exp(turn) * state.rotations[i];
-            next.centres[i] += shift;
-        }
-        next.ln_focal += zoom;
-        Some(next)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Two frames of points some way off their rays.
-    fn frames() -> Vec<FrameSamples> {
-        (0..2)
-            .map(|frame| FrameSamples {
-                pixels: (0..40)
-                    .map(|i| {
-                        let t = f64::from(i * 7 + frame * 3);
-                        let (u_px, v_px) = (f64::from(i % 8) * 10.0, f64::from(i / 8) * 12.0);
-                        let depth = 3.0 + (0.3 * t).sin();
-                        let ray = DVec3::new((u_px - 40.0) / 70.0, (v_px - 30.0) / 72.0, 1.0);
-                        let off = DVec3::new((1.1 * t).sin(), (0.7 * t).cos(), (1.9 * t).sin());
-                        Sample {
-                            point: ray * depth + off * 0.2,
-                            u_px,
-                            v_px,
-                            weight: 1.0 + 0.3 * (0.5 * t).cos(),
-                        }
-                    })
-                    .collect(),
-                centre: DVec3::new(0.1, 0.2, -0.1),
-                ..FrameSamples::default()
-            })
-            .collect()
-    }
-
-    #[test]
-    fn slopes_of_the_energy_equal_central_differences() {
-        let lenses = [Intrinsics {
-            fx_px: 71.0,
-            fy_px: 69.0,
-            cx_px: 41.0,
-            cy_px: 29.0,
-        }; 2];
-        for norm in [PointNorm::Euclidean, PointNorm::ComponentL1] {
-            let problem = Problem {
-                frames: frames(),
-                lenses: &lenses,
-                solved: 2,
-                unit: 3.0,
-                refinement: Refinement {
-                    weight: 0.0,
-                    norm,
-                    ..Refinement::OURS
-                },
-                cuts: &[],
-                floor: 0.0,
-            };
-            let state = State {
-                rotations: vec![rotation_exp(DVec3::new(0.02, -0.03, 0.05)); 2],
-                centres: vec![DVec3::new(0.1, 0.05, -0.2); 2],
-                ln_focal: 0.03,
-            };
-            let scales = [0.2, 0.3];
-            let (_, normals) = problem.linearise(&state, &scales);
-            for at in 0..COLUMNS {
-                let probe = |h: f64| {
-                    let mut moved = state.clone();
-                    let mut turn = DVec3::ZERO;
-                    match at {
-                        0..3 => turn[at] = h,
-                        3..6 => moved.centres[1][at - 3] += h * problem.unit,
-                        _ => moved.ln_focal += h,
-                    }
-                    moved.rotations[1] = rotation_exp(turn) * moved.rotations[1];
-                    problem.energy(&moved, &scales)
-                };
-                let expected = (probe(1e-6) - probe(-1e-6)) / 2e-6;
-                let slope = if at < PER_FRAME {
-                    normals[1].gradient[at]
-                } else {
-                    normals.iter().map(|n| n.gradient[at]).sum()
-                };
-                assert!(
-                    (slope - expected).abs() < 1e-6,
-                    "{norm:?} {at}: {slope} {expected}"
-                );
-            }
-        }
-    }
 }

@@ -20,27 +20,38 @@
 //! so3_newton  minimise r^T Omega r over rotations, warm or from all minima
 //! frame_pose  the robust loop: Geman-McClure weights around so3_newton
 //! focal       profile of the residual over ln f, golden section
+//! lenses      one for all frames, or one a frame
 //! trajectory  all frames: track, polish, interpolate what cannot be solved
 //! quality     flags
+//! every_pixel normal equations of a frame over all of its pixels, in one pass
+//! polish      poses and focal length, moved to where all pixels want them
+//! joint       the same with a motion prior over neighbouring frames
 //! dense       every pixel: points, depth, residual, validity
-//! joint       all poses and the focal length together, with a motion prior
 //! posed       the same where the poses are known
 //! join        windows of a long clip into one scene
 //! reanchor    frames that were centred one by one, back in one world
 //! ```
 //!
-//! Up to `trajectory` the poses of different frames are independent; `joint` couples neighbours and
-//! writes its poses back for `dense` to use.
+//! A grid of pixels finds the solution (`samples` to `trajectory`), all of them decide where exactly it
+//! lies (`polish`, the last steps of `joint`). Up to `polish` frames share the focal length at most;
+//! `joint` couples neighbours and writes its poses back for `dense` to use.
 
 mod banded;
 mod dense;
 mod elimination;
+mod every_pixel;
 mod focal;
 mod frame_pose;
+mod jitter;
 mod join;
 mod joint;
+mod joint_problem;
+mod lenses;
 mod moments;
 mod motion_prior;
+mod normals;
+mod pixel_sums;
+mod polish;
 mod posed;
 mod quality;
 pub mod reanchor;
@@ -57,6 +68,9 @@ pub use join::{JoinReport, Window, join_windows, window_spans};
 pub use posed::solve_posed;
 pub use refinement::{MotionPrior, PointNorm, Refinement};
 pub use validity_bits::box_validity;
+
+use every_pixel::EveryPixel;
+use lenses::FoundLenses;
 
 use crate::geometry::{Camera, CameraFromWorld, Intrinsics};
 use crate::job::{JobCtx, Stage};
@@ -122,8 +136,8 @@ pub struct SolveOptions {
     /// Where in its square a pixel's ray passes: column `j` looks through `u = j + pixel_centre`.
     /// 0.5 here and in COLMAP; 0 in clips of the DUSt3R family.
     pub pixel_centre: f64,
-    /// Use every n-th pixel of every n-th row to solve; `None` aims at 12,000 pixels a frame.
-    /// Depth, residual and validity are computed for every pixel all the same.
+    /// Use every n-th pixel of every n-th row to find the solution; `None` aims at 12,000 pixels a
+    /// frame. Its last refinement, depth, residual and validity look at every pixel all the same.
     pub stride: Option<usize>,
     /// Relative depth step to a 4-neighbour above which both are flying pixels, for a lens of
     /// 520 px focal length; scaled with the pixel's angle so that slopes count alike at any size.
@@ -250,19 +264,32 @@ pub fn solve(clip: &PointmapClip<'_>, options: &SolveOptions, ctx: &JobCtx) -> R
     ctx.step(Stage::Optimise, 0, total)?;
     let frames = samples::collect(clip, options);
     ctx.step(Stage::Optimise, 1, total)?;
-    let (mut focal, mut lenses) = find_lenses(clip, &frames, options, ctx)?;
+    let mut focal = find_lenses(clip, &frames, options, ctx)?;
     ctx.step(Stage::Optimise, 2, total)?;
-    let mut path = trajectory::solve(&frames, &lenses, ctx)?;
+    let mut path = trajectory::solve(&frames, &focal.lenses, ctx)?;
+    if let Some(every) = EveryPixel::new(clip, options, &path) {
+        polish::polish(&every, &frames, &mut focal, &mut path, true, ctx)?;
+    }
     if let Some(refinement) = options.refinement {
         let freedom = joint::Freedom {
             poses: true,
-            focal: is_free(&focal) && options.focal == FocalMode::Shared,
+            focal: focal.is_shared_and_free(),
         };
-        joint::refine(&frames, &mut lenses, &mut path, refinement, freedom, ctx)?;
-        if freedom.focal {
-            focal.lens = lenses[0];
-        }
+        let data = joint::Data {
+            clip,
+            options,
+            frames: &frames,
+        };
+        joint::refine(
+            &data,
+            &mut focal.lenses,
+            &mut path,
+            refinement,
+            freedom,
+            ctx,
+        )?;
     }
+    focal.renew_profile();
     ctx.step(Stage::Optimise, 3, total)?;
     finish(
         clip,
@@ -270,16 +297,10 @@ pub fn solve(clip: &PointmapClip<'_>, options: &SolveOptions, ctx: &JobCtx) -> R
         Found {
             frames,
             focal,
-            lenses,
             path,
         },
         ctx,
     )
-}
-
-/// True if the focal length rests on the clip, so that the clip may move it.
-fn is_free(focal: &FocalProfile) -> bool {
-    matches!(focal.source, FocalSource::Estimated | FocalSource::Weak)
 }
 
 fn find_lenses(
@@ -287,20 +308,18 @@ fn find_lenses(
     frames: &[samples::FrameSamples],
     options: &SolveOptions,
     ctx: &JobCtx,
-) -> Result<(FocalProfile, Vec<Intrinsics>)> {
+) -> Result<FoundLenses> {
     if options.focal == FocalMode::PerFrame && options.known_intrinsics.is_none() {
-        return focal::search_each(clip, frames, ctx);
+        return lenses::search_each(clip, frames, ctx);
     }
     let found = focal::search(clip, frames, options.known_intrinsics, ctx)?;
-    let lenses = vec![found.lens; frames.len()];
-    Ok((found, lenses))
+    Ok(FoundLenses::shared(found, frames.len()))
 }
 
-/// All that the sampled pixels gave.
+/// All that the pixels gave.
 struct Found {
     frames: Vec<samples::FrameSamples>,
-    focal: FocalProfile,
-    lenses: Vec<Intrinsics>,
+    focal: FoundLenses,
     path: trajectory::Trajectory,
 }
 
@@ -314,18 +333,18 @@ fn finish(
     let Found {
         frames,
         focal,
-        lenses,
         path,
     } = found;
-    let flags = quality::flags(&frames, &focal, &path, clip.width.max(clip.height));
-    let planes = dense::evaluate(clip, options, &lenses, &path, ctx)?;
+    let side = clip.width.max(clip.height);
+    let flags = quality::flags(&frames, &focal.profile, &path, side);
+    let planes = dense::evaluate(clip, options, &focal.lenses, &path, ctx)?;
     // Cameras in scenes look through pixel centres at +0.5, whatever the clip's own grid.
     let shift_px = 0.5 - options.pixel_centre;
     let first = path.poses[0].inverse();
     let cameras = path
         .poses
         .iter()
-        .zip(&lenses)
+        .zip(&focal.lenses)
         .map(|(pose, lens)| Camera {
             intrinsics: Intrinsics {
                 cx_px: lens.cx_px + shift_px,
@@ -343,7 +362,7 @@ fn finish(
         valid: planes.valid,
         flags,
         quality: path.quality(),
-        focal,
+        focal: focal.profile,
         world_from_clip: path.poses[0],
         scale: 1.0,
         median_depth: path.median_depth,

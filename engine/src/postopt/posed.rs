@@ -7,11 +7,13 @@
 
 use glam::{DMat3, DVec3};
 
+use super::every_pixel::EveryPixel;
 use super::joint::{self, Freedom};
+use super::polish::polish;
 use super::trajectory::{self, Trajectory};
 use super::{
     Found, PointmapClip, Refinement, Solution, SolveOptions, check_options, find_lenses, finish,
-    is_free, samples,
+    samples,
 };
 use crate::geometry::{CameraFromWorld, Similarity, WorldFromCamera, nearest_rotation};
 use crate::job::{JobCtx, Stage};
@@ -44,31 +46,44 @@ pub fn solve_posed(
     }
     ctx.step(Stage::Optimise, 0, clip.frames + 3)?;
     let frames = samples::collect(clip, options);
-    let (mut focal, mut lenses) = find_lenses(clip, &frames, options, ctx)?;
-    let mut path = trajectory::solve(&frames, &lenses, ctx)?;
+    let mut focal = find_lenses(clip, &frames, options, ctx)?;
     let freedom = Freedom {
         poses: false,
-        focal: is_free(&focal) && options.focal == super::FocalMode::Shared,
+        focal: focal.is_shared_and_free(),
     };
-    let mut known_from_clip = align(&path, poses);
-    for round in 0..ROUNDS {
+    let data = joint::Data {
+        clip,
+        options,
+        frames: &frames,
+    };
+    let refinement = options.refinement.unwrap_or(Refinement::OURS);
+    let mut round = 0;
+    let (path, known_from_clip) = loop {
+        let mut path = trajectory::solve(&frames, &focal.lenses, ctx)?;
+        if let Some(every) = EveryPixel::new(clip, options, &path) {
+            polish(&every, &frames, &mut focal, &mut path, false, ctx)?;
+        }
+        let known_from_clip = align(&path, poses);
         fix(&mut path, poses, known_from_clip);
-        let refinement = options.refinement.unwrap_or(Refinement::OURS);
-        joint::refine(&frames, &mut lenses, &mut path, refinement, freedom, ctx)?;
-        if freedom.focal {
-            focal.lens = lenses[0];
+        joint::refine(
+            &data,
+            &mut focal.lenses,
+            &mut path,
+            refinement,
+            freedom,
+            ctx,
+        )?;
+        round += 1;
+        if round == ROUNDS {
+            break (path, known_from_clip);
         }
-        if round + 1 < ROUNDS {
-            path = trajectory::solve(&frames, &lenses, ctx)?;
-            known_from_clip = align(&path, poses);
-        }
-    }
+    };
+    focal.renew_profile();
     ctx.step(Stage::Optimise, 3, clip.frames + 3)?;
     let scale = known_from_clip.scale;
     let found = Found {
         frames,
         focal,
-        lenses,
         path,
     };
     let mut solution = finish(clip, options, found, ctx)?;

@@ -13,7 +13,7 @@ const TARGET_PIXELS: usize = 12_000;
 /// A frame with fewer usable pixels has no pose of its own.
 pub(super) const MIN_PIXELS: usize = 200;
 /// Validity that a pixel must have before solving.
-const REQUIRED: u8 = validity::GOOD & !validity::CONSISTENT;
+pub(super) const REQUIRED: u8 = validity::GOOD & !validity::CONSISTENT;
 
 /// One pixel with its point.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Sample {
     pub(super) u_px: f64,
     /// Image position in the clip's own grid, pixels.
     pub(super) v_px: f64,
-    /// Prior weight, > 0.
+    /// Prior weight, > 0; 1 on average over the frame.
     pub(super) weight: f64,
 }
 
@@ -41,6 +41,8 @@ pub(super) struct FrameSamples {
     pub(super) spread: f64,
     /// The trimmed cloud is a line or a point.
     pub(super) collapsed: bool,
+    /// What confidence was multiplied by to make the weights.
+    pub(super) weight_scale: f64,
 }
 
 impl FrameSamples {
@@ -125,6 +127,12 @@ fn grid(
 
 /// Centres the pixels and measures the cloud.
 fn describe(mut pixels: Vec<Sample>) -> FrameSamples {
+    let total: f64 = pixels.iter().map(|s| s.weight).sum();
+    let weight_scale = if total > 0.0 {
+        pixels.len() as f64 / total
+    } else {
+        1.0
+    };
     let mut scratch = Vec::with_capacity(pixels.len());
     let mut per_axis = |axis: usize, q: f64| {
         scratch.clear();
@@ -136,6 +144,7 @@ fn describe(mut pixels: Vec<Sample>) -> FrameSamples {
     let mut distances = Vec::with_capacity(pixels.len());
     for sample in &mut pixels {
         sample.point -= centre;
+        sample.weight *= weight_scale;
         distances.push(sample.point.length());
     }
     let reach = 5.0 * median(&mut distances).unwrap_or(0.0);
@@ -150,6 +159,7 @@ fn describe(mut pixels: Vec<Sample>) -> FrameSamples {
         centre,
         bounds: ((low + high) / 2.0, (high - low) / 2.0),
         spread,
+        weight_scale,
     }
 }
 

@@ -47,6 +47,11 @@ impl Trajectory {
         self.fits.iter().map(of).collect()
     }
 
+    /// Takes the poses from `fits`, with interpolated ones where there is none.
+    pub(super) fn fill(&mut self) {
+        self.poses = fill_gaps(&self.fits);
+    }
+
     /// Robust scale of the frame's residuals, the clip's median where the frame has none.
     pub(super) fn scale(&self, frame_idx: usize) -> f64 {
         let clip = || {

@@ -155,6 +155,16 @@ fn misfit_tensor(header: &[u8]) -> Option<String> {
     })
 }
 
+/// True if a file begins with a line of plain text; the length that begins a safetensors file has
+/// bytes of zero.
+fn is_text(bytes: &[u8]) -> bool {
+    let start = &bytes[..bytes.len().min(64)];
+    start.len() >= 8
+        && start
+            .iter()
+            .all(|b| matches!(b, b'\t' | b'\r' | b'\n' | b' '..=b'~'))
+}
+
 /// Recognises files that people take for a scene or a checkpoint.
 fn known_kind(bytes: &[u8]) -> Option<&'static str> {
     let starts = |magic: &[u8]| bytes.starts_with(magic);
@@ -176,6 +186,7 @@ fn known_kind(bytes: &[u8]) -> Option<&'static str> {
             "a Git LFS pointer (the file itself was not downloaded)"
         }
         () if starts(b"<!DOCTYPE") || starts(b"<html") => "a web page (a failed download?)",
+        () if is_text(bytes) => "a text file (camera paths are compared by `one4d eval pose`)",
         () => return None,
     };
     Some(kind)
