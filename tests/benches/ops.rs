@@ -11,8 +11,13 @@ use std::time::{Duration, Instant};
 use candle_core::{Device, Tensor, Var};
 use criterion::Criterion;
 use one4d_engine::Result;
+use one4d_engine::memory::CountingAllocator;
 use one4d_engine::nn::{self, RopeTable, composed};
 use rand::{RngExt, SeedableRng};
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 type Operation = Box<dyn Fn(&[Tensor]) -> Result<Tensor>>;
 

@@ -14,11 +14,16 @@ use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
 use one4d_engine::job::JobCtx;
+use one4d_engine::memory::CountingAllocator;
 use one4d_engine::models::VideoVae as _;
 use one4d_engine::models::wan::vae::{WanVae, WanVaeConfig};
 use one4d_engine::models::wan::{WanConfig, WanDit};
 use one4d_engine::nn::{self, ParamStore, Weights};
 use one4d_tests::draw;
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 /// Times each side runs a case after its first run; the best counts.
 const RUNS: usize = 5;

@@ -11,12 +11,17 @@ use std::time::{Duration, Instant};
 
 use candle_core::quantized::{GgmlDType, QMatMul, QTensor};
 use candle_core::{DType, Device, Module as _, Tensor};
+use one4d_engine::memory::CountingAllocator;
 use one4d_engine::models::one4d::{DenoiserSpec, One4d};
 use one4d_engine::models::{Denoiser as _, DenoiserInputs};
 use one4d_engine::nn::{LinearWeight, WeightForm, Weights, linear};
 use one4d_engine::plan::{DitParts, Holding};
 use one4d_tests::draw;
 use one4d_tests::probe::{probe_adapters, probe_config, write_probe_model};
+
+/// As in the program.
+#[global_allocator]
+static ALLOCATOR: CountingAllocator = CountingAllocator;
 
 const FORMS: [WeightForm; 4] = [
     WeightForm::Plain,

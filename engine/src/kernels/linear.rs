@@ -1,11 +1,13 @@
 //! `x W^T + b` with gradients to all three, without transposed copies.
 
+use std::ops::RangeInclusive;
+
 use candle_core::{CpuStorage, CustomOp2, CustomOp3, Layout, Result, Shape, Tensor};
 
 use rayon::prelude::*;
 
 use super::matmul::{Held, Mat, MatMut, Parallelism, matmul};
-use super::rows::{for_rows, par_sum_rows};
+use super::rows::{block_tiles, for_rows, par_sum_rows};
 use super::simd::vectorised;
 use super::tensor_data::{read, tensor_like, values};
 use super::tile::{self, Left, Panels};
@@ -16,13 +18,6 @@ const ALL: Parallelism = Parallelism::Rayon(0);
 /// The affine map of the last axis: `x` `[.., I]`, `weight` `[O, I]`, bias `[O]` or none.
 pub(crate) struct Linear;
 
-/// Rows of a block: its part of `x` and its sums stay in the second-level cache.
-const BLOCK_ROWS: usize = 8 * tile::ROWS;
-/// The same for rows longer than [`LONG`].
-const FEW_ROWS: usize = 4 * tile::ROWS;
-const LONG: usize = 2048;
-/// Blocks that rows are cut into at least, so that there is work for several threads.
-const MIN_BLOCKS: usize = 8;
 /// Columns of a block's sums.
 const BLOCK_COLS: usize = 384;
 /// Bytes of the weight that are packed at a time.
@@ -33,6 +28,11 @@ const PIECE: usize = 256;
 const GAP: usize = 16;
 /// Products below which packing does not pay.
 const SMALL: usize = 1 << 18;
+
+/// Tiles of rows in a block: its part of `x` and its sums stay in the second-level cache.
+fn sizes(inputs: usize) -> RangeInclusive<usize> {
+    if inputs > 2048 { 2..=4 } else { 4..=8 }
+}
 
 /// What a product is added to.
 #[derive(Clone, Copy)]
@@ -96,11 +96,7 @@ fn tiled(
     y: &mut [f32],
 ) {
     let rows = x.len() / inputs;
-    let most = if inputs > LONG { FEW_ROWS } else { BLOCK_ROWS };
-    let block_rows = rows
-        .div_ceil(MIN_BLOCKS)
-        .next_multiple_of(tile::ROWS)
-        .min(most);
+    let block_rows = tile::ROWS * block_tiles(rows.div_ceil(tile::ROWS), sizes(inputs));
     let piece = if inputs % PIECE == 0 { PIECE } else { inputs };
     let starts: Vec<usize> = (0..inputs).step_by(piece).collect();
     let chunk = (PACKED_BYTES / 4 / inputs)
@@ -178,7 +174,7 @@ pub(crate) fn scratch_bytes((outputs, inputs): (usize, usize), threads: usize) -
     if !tile::supported() {
         return 0;
     }
-    let rows = if inputs > LONG { FEW_ROWS } else { BLOCK_ROWS };
+    let rows = tile::ROWS * sizes(inputs).end();
     let packed = (4 * outputs * inputs).min(PACKED_BYTES + 4 * BLOCK_COLS * inputs);
     (packed + 4 * threads * rows * (inputs + GAP + BLOCK_COLS)) as u64
 }

@@ -1,5 +1,7 @@
 //! Parallel loops over rows in pieces of fixed size.
 
+use std::ops::RangeInclusive;
+
 use rayon::prelude::*;
 
 /// Values a piece of work should have at least, so that handing it to a thread pays.
@@ -71,4 +73,20 @@ pub(super) fn par_sum_rows(values: &[f32], width: usize) -> Vec<f32> {
         .map(|chunk| sum_rows(chunk, width))
         .collect();
     sum_rows(&partial.concat(), width)
+}
+
+/// Blocks that tiles are grouped in at least, so that there is work for several threads.
+const MIN_BLOCKS: usize = 8;
+
+/// How many of `tiles` to take as a block, if a block may have `sizes`: as many as let the threads end
+/// together, with fewer only where there would be too few blocks.
+pub(super) fn block_tiles(tiles: usize, sizes: RangeInclusive<usize>) -> usize {
+    let most = tiles.div_ceil(MIN_BLOCKS).max(1);
+    if most <= *sizes.start() {
+        return most;
+    }
+    let threads = rayon::current_num_threads();
+    let longest = |block: usize| tiles.div_ceil(block).div_ceil(threads) * block;
+    let allowed = sizes.filter(|block| *block <= most).rev();
+    allowed.min_by_key(|block| longest(*block)).unwrap_or(most)
 }

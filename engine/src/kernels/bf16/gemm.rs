@@ -8,6 +8,8 @@
 use half::bf16;
 use rayon::prelude::*;
 
+use crate::kernels::rows::block_tiles;
+
 /// Rows of a register tile.
 pub(super) const TILE_ROWS: usize = 6;
 /// Columns of a register tile: four vectors.
@@ -121,10 +123,17 @@ impl Right {
             let cols = PANEL.min(mat.rows - panel * PANEL);
             // A few pairs of every column at a time, so that a line of the panel is written whole.
             for start in (0..pairs).step_by(16) {
+                let end = (start + 16).min(pairs);
+                let lines = &mut out[start * PANEL..end * PANEL];
                 for col in 0..cols {
-                    let row = mat.row(panel * PANEL + col);
-                    for index in start..(start + 16).min(pairs) {
-                        out[index * PANEL + col] = pair_of(row, index);
+                    let row = &mat.row(panel * PANEL + col)[2 * start..];
+                    let slots = lines[col..].iter_mut().step_by(PANEL);
+                    for (slot, pairs) in slots.zip(row.as_chunks::<2>().0) {
+                        *slot = pair(pairs[0], pairs[1]);
+                    }
+                    // A last, single column.
+                    if 2 * end > mat.cols {
+                        lines[(end - 1 - start) * PANEL + col] = pair_of(row, end - 1 - start);
                     }
                 }
             }
@@ -294,10 +303,8 @@ mod x86 {
     }
 }
 
-/// Rows of a block of [`product`] at most: twelve tiles.
-const BLOCK_ROWS: usize = 72;
-/// Blocks that rows are cut into at least, so that there is work for several threads.
-const MIN_BLOCKS: usize = 8;
+/// Tiles of rows in a block of [`product`]: enough to use a panel well, few enough for the cache.
+const BLOCK_TILES: std::ops::RangeInclusive<usize> = 6..=12;
 /// Panels of a block of [`product`].
 const BLOCK_PANELS: usize = 12;
 /// Bytes of the right factor that are packed at a time.
@@ -320,10 +327,7 @@ pub(super) fn product(
     }
     let room = &mut out.spare_capacity_mut()[..rows * cols];
     let columns = (PACKED_BYTES / 2 / left.cols.max(1)).max(PANEL) / PANEL * PANEL;
-    let block_rows = rows
-        .div_ceil(MIN_BLOCKS)
-        .next_multiple_of(TILE_ROWS)
-        .min(BLOCK_ROWS);
+    let block_rows = TILE_ROWS * block_tiles(rows.div_ceil(TILE_ROWS), BLOCK_TILES);
     for first_col in (0..cols).step_by(columns) {
         let part = Mat {
             data: &right.data[first_col * right.stride..],
