@@ -304,9 +304,9 @@ mod x86 {
 }
 
 /// Tiles of rows in a block of [`product`]: enough to use a panel well, few enough for the cache.
-const BLOCK_TILES: std::ops::RangeInclusive<usize> = 6..=12;
+const BLOCK_TILES: std::ops::RangeInclusive<usize> = 6..=20;
 /// Panels of a block of [`product`].
-const BLOCK_PANELS: usize = 12;
+const BLOCK_PANELS: usize = 6;
 /// Bytes of the right factor that are packed at a time.
 const PACKED_BYTES: usize = 32 << 20;
 
