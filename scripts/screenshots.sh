@@ -17,10 +17,11 @@ shot() {
     echo "{\"theme\": \"$theme\"}" > "$home/config/one4d/settings.json"
     (
         export HOME=$home XDG_CONFIG_HOME=$home/config XDG_DATA_HOME=$home/data XDG_RUNTIME_DIR=$home
-        display=:$((90 + RANDOM % 400))
-        export DISPLAY=$display WAYLAND_DISPLAY=
-        Xvfb "$display" -screen 0 1280x800x24 -nolisten tcp > /dev/null 2>&1 &
+        # The server takes a display that is free and writes its number.
+        Xvfb -displayfd 3 -screen 0 1280x800x24 -nolisten tcp 3> "$home/display" > /dev/null 2>&1 &
         local server=$!
+        until [ -s "$home/display" ]; do sleep 0.1; done
+        export DISPLAY=:$(cat "$home/display") WAYLAND_DISPLAY=
         until xdotool getdisplaygeometry > /dev/null 2>&1; do sleep 0.2; done
         sleep 1
         "$one4d" "$@" &
