@@ -1,4 +1,4 @@
-//! Fused operations of the CPU as custom ops with gradients, one a file; in [`cuda`] and [`launch`]
+//! Fused operations of the CPU as custom ops with gradients, one a file; in `cuda` and [`launch`]
 //! those of NVIDIA GPUs, forwards only.
 //!
 //! [`crate::nn`] decides when they run (CPU, f32) and holds the composed form of each, which is
