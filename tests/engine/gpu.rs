@@ -266,6 +266,7 @@ fn a_step_on_the_card_keeps_to_its_plan() {
         width: 768,
         steps: 1,
         guided: true,
+        step_cache: 0.0,
         has_image: false,
     };
     let parts = ModelParts::of_wan("probe", &cfg, WeightForm::Plain).unwrap();
