@@ -7,9 +7,6 @@
 
 use std::collections::HashMap;
 use std::hint::black_box;
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::path::Path;
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
@@ -20,6 +17,7 @@ use one4d_engine::models::wan::vae::{WanVae, WanVaeConfig};
 use one4d_engine::models::wan::{WanConfig, WanDit};
 use one4d_engine::nn::{self, ParamStore, Weights};
 use one4d_tests::draw;
+use one4d_tests::python_peer::PythonPeer;
 
 /// As in the program.
 #[global_allocator]
@@ -29,54 +27,6 @@ static ALLOCATOR: CountingAllocator = CountingAllocator;
 const RUNS: usize = 5;
 
 type Run = Box<dyn Fn()>;
-
-/// The other side: a Python process that runs a case when told its name.
-struct Peer {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Peer {
-    fn start(python: &str) -> Self {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/torch_peer.py");
-        let mut child = Command::new(python)
-            .arg(script)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("ONE4D_TORCH_PYTHON starts");
-        let input = child.stdin.take().expect("piped");
-        let output = BufReader::new(child.stdout.take().expect("piped"));
-        let mut peer = Self {
-            child,
-            input,
-            output,
-        };
-        println!("{}", peer.line());
-        peer
-    }
-
-    fn line(&mut self) -> String {
-        let mut line = String::new();
-        let read = self.output.read_line(&mut line).expect("the peer speaks");
-        assert!(read > 0, "the peer ended; its own message stands above");
-        line.trim().to_owned()
-    }
-
-    fn seconds(&mut self, case: &str) -> f64 {
-        writeln!(self.input, "{case}").expect("the peer listens");
-        self.line().parse().expect("seconds")
-    }
-}
-
-impl Drop for Peer {
-    fn drop(&mut self) {
-        // It only ends when its input does, which is held here.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
 
 fn random(dims: &[usize], dtype: DType) -> Tensor {
     draw::normal(1.0, dims).to_dtype(dtype).expect("memory")
@@ -183,7 +133,9 @@ fn main() {
         .skip(1)
         .filter(|arg| !arg.starts_with('-'))
         .collect();
-    let mut peer = Peer::start(&python);
+    let peer = PythonPeer::start(&python, "torch_peer.py");
+    let mut peer = peer.expect("ONE4D_TORCH_PYTHON has torch and diffusers");
+    println!("{}", peer.greeting);
     println!("| case | here ms | GFLOP/s | PyTorch ms | time ratio |\n|---|---|---|---|---|");
     for (name, gflop, make) in CASES {
         if !filters.is_empty() && !filters.iter().any(|f| name.contains(f.as_str())) {
@@ -196,7 +148,7 @@ fn main() {
             let start = Instant::now();
             run();
             here = here.min(start.elapsed().as_secs_f64());
-            there = there.min(peer.seconds(name));
+            there = there.min(peer.seconds(name).expect("the peer knows the case"));
         }
         let rate = gflop.map_or_else(|| "–".to_owned(), |g| format!("{:.0}", g / here));
         println!(
