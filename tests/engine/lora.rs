@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
 use one4d_engine::Result;
+use one4d_engine::job::JobCtx;
 use one4d_engine::models::one4d::{AdapterConfig, Coupling, One4d};
 use one4d_engine::models::wan::keys::DIFFUSERS;
 use one4d_engine::models::wan::{LoraPlacement, LoraStack, WanConfig, WanDit};
@@ -14,7 +15,7 @@ use one4d_engine::nn::{ParamStore, WeightForm, Weights};
 use one4d_tests::draw;
 use tempfile::TempDir;
 
-const CPU: &Device = &Device::Cpu;
+pub(super) const CPU: &Device = &Device::Cpu;
 const RANK: usize = 3;
 const ALPHA: f64 = 1.5;
 /// Modules of every kind of name: plain, with underscores of their own, outside the blocks.
@@ -26,13 +27,13 @@ const MODULES: [&str; 5] = [
     "time_projection.1",
 ];
 
-type Tensors = HashMap<String, Tensor>;
+pub(super) type Tensors = HashMap<String, Tensor>;
 
 fn randn(shape: &[usize]) -> Tensor {
     draw::normal(0.3, shape)
 }
 
-fn config() -> WanConfig {
+pub(super) fn config() -> WanConfig {
     WanConfig {
         image_dim: Some(20),
         ..WanConfig::tiny()
@@ -40,7 +41,7 @@ fn config() -> WanConfig {
 }
 
 /// A base whose every layer does something.
-fn base() -> Result<Tensors> {
+pub(super) fn base() -> Result<Tensors> {
     let store = ParamStore::default();
     WanDit::from_weights(&config(), &Weights::fresh(&store, 5, DType::F32, CPU))?;
     let stirred = |(name, var): (String, candle_core::Var)| {
@@ -50,7 +51,7 @@ fn base() -> Result<Tensors> {
     store.vars().into_iter().map(stirred).collect()
 }
 
-fn weights(tensors: &Tensors) -> Weights {
+pub(super) fn weights(tensors: &Tensors) -> Weights {
     Weights::from_tensors(tensors.clone(), "base.safetensors", DType::F32, CPU)
 }
 
@@ -74,21 +75,21 @@ fn with_pairs(base: &Tensors, pairs: &[(&str, Tensor, Tensor)], factor: f64) -> 
     Ok(changed)
 }
 
-fn save(folder: &TempDir, name: &str, tensors: Tensors) -> PathBuf {
+pub(super) fn save(folder: &TempDir, name: &str, tensors: Tensors) -> PathBuf {
     let path = folder.path().join(name);
     candle_core::safetensors::save(&tensors, &path).unwrap();
     path
 }
 
 /// What the network says, `[2, C, T', H', W']`, of inputs that are always the same.
-struct Question {
+pub(super) struct Question {
     x: Tensor,
     text: Tensor,
     image: Tensor,
 }
 
 impl Question {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let cfg = config();
         Self {
             x: randn(&[2, cfg.in_dim, 2, 4, 6]),
@@ -97,16 +98,20 @@ impl Question {
         }
     }
 
-    fn ask(&self, weights: &Weights) -> Result<Tensor> {
+    pub(super) fn ask(&self, weights: &Weights) -> Result<Tensor> {
         let dit = WanDit::from_weights(&config(), weights)?;
         weights.finish()?;
+        self.put_to(&dit)
+    }
+
+    pub(super) fn put_to(&self, dit: &WanDit) -> Result<Tensor> {
         dit.forward(&self.x, &[700.0], &self.text, Some(&self.image))
     }
 }
 
-fn stack(files: &[(&PathBuf, f64)], base: &Weights) -> Result<Arc<LoraStack>> {
+pub(super) fn stack(files: &[(&PathBuf, f64)], base: &Weights) -> Result<Arc<LoraStack>> {
     let files: Vec<_> = files.iter().map(|(p, s)| ((*p).clone(), *s)).collect();
-    Ok(Arc::new(LoraStack::open(&files, base)?))
+    Ok(Arc::new(LoraStack::open(&files, base, &JobCtx::silent())?))
 }
 
 fn merged(files: &[(&PathBuf, f64)], base: &Tensors) -> Result<Weights> {
@@ -114,12 +119,12 @@ fn merged(files: &[(&PathBuf, f64)], base: &Tensors) -> Result<Weights> {
     Ok(stack(files, &base)?.applied(&base, LoraPlacement::Merged))
 }
 
-fn relative(a: &Tensor, b: &Tensor) -> Result<f32> {
+pub(super) fn relative(a: &Tensor, b: &Tensor) -> Result<f32> {
     let norm = |x: &Tensor| -> Result<f32> { Ok(x.sqr()?.sum_all()?.to_scalar::<f32>()?.sqrt()) };
     Ok(norm(&(a - b)?)? / norm(b)?)
 }
 
-fn values(x: &Tensor) -> Result<Vec<f32>> {
+pub(super) fn values(x: &Tensor) -> Result<Vec<f32>> {
     Ok(x.flatten_all()?.to_vec1()?)
 }
 
@@ -421,7 +426,7 @@ fn what_does_not_fit_is_named_and_nothing_is_applied() -> Result<()> {
         ),
         (
             pair("blocks.1.self_attn.q", cfg.dim + 1)?,
-            "do not fit blocks.1.self_attn.q",
+            "does not fit blocks.1.self_attn.q",
         ),
         (
             pair("blocks.1.self_attn.query", cfg.dim)?,
@@ -436,7 +441,7 @@ fn what_does_not_fit_is_named_and_nothing_is_applied() -> Result<()> {
             one("blocks.1.norm3.diff", &[3])?,
             "blocks.1.norm3.weight is",
         ),
-        (one("blocks.1.ffn.0.dora_scale", &[3])?, "DoRA"),
+        (one("blocks.1.ffn.0.oft_blocks", &[3])?, "OFT"),
         (one("conditioner.something", &[3])?, "no part of a LoRA"),
     ];
     for (extra, reason) in cases {

@@ -22,6 +22,7 @@ mod hub_network;
 mod import;
 mod long_clips;
 mod lora;
+mod lora_kinds;
 mod media;
 mod metrics;
 mod ops;

@@ -36,6 +36,11 @@ fn transformer_agrees_with_diffusers() -> Result<()> {
 }
 
 #[test]
+fn every_kind_of_lora_file_agrees_with_the_program_that_wrote_it() -> Result<()> {
+    agree("lora_")
+}
+
+#[test]
 fn codec_agrees_with_diffusers() -> Result<()> {
     agree("vae_")
 }

@@ -1,6 +1,6 @@
 """Writes parity cases: tiny random networks of the public reference libraries with their inputs and outputs.
 
-    python3 -m venv venv && venv/bin/pip install torch diffusers transformers safetensors ftfy
+    python3 -m venv venv && venv/bin/pip install torch diffusers transformers safetensors ftfy peft accelerate lycoris-lora
     venv/bin/python tests/parity/generate.py tests/parity/cases [--seed N] [--only PREFIX]
 
 A case is a folder:
@@ -174,7 +174,46 @@ def config_of(model):
     return json.loads(model.to_json_string())
 
 
-def transformer(folder, g, frames=3, size=(6, 8), image=False, batch=1, original=False, **overrides):
+def peft_file(model, folder, g, kind, **settings):
+    """Adapters of huggingface/peft on the model, saved as it saves them: a file and its settings beside it."""
+    import peft
+
+    names = ("attn1.to_q", "attn2.to_v", "attn2.to_out.0", "ffn.net.0.proj", "ffn.net.2", "time_proj")
+    modules = [name for name, _ in model.named_modules() if name.endswith(names)]
+    config = {"lora": peft.LoraConfig, "loha": peft.LoHaConfig, "lokr": peft.LoKrConfig}[kind]
+    wrapped = peft.get_peft_model(model, config(target_modules=modules, **settings))
+    with torch.no_grad():
+        for name, p in wrapped.named_parameters():
+            if "magnitude" in name:
+                p.mul_(1 + 0.3 * torch.randn(p.shape, generator=g))
+            elif any(part in name for part in ("lora_", "hada_", "lokr_")):
+                p.copy_(torch.randn(p.shape, generator=g) / math.sqrt(p.shape[-1]))
+    wrapped.save_pretrained(folder)
+    (folder / "README.md").unlink()
+    # Its list of modules is a set, in another order every time.
+    settings = json.loads((folder / "adapter_config.json").read_text())
+    settings["target_modules"].sort()
+    (folder / "adapter_config.json").write_text(json.dumps(settings, indent=1) + "\n")
+    return "adapter_model.safetensors", 1.0
+
+
+def lycoris_file(model, folder, g, algo, strength=1.0, rank=2, **settings):
+    """Adapters of KohakuBlueleaf/LyCORIS on all layers at a strength, saved as it saves them."""
+    from lycoris import create_lycoris
+
+    network = create_lycoris(model, strength, linear_dim=rank, algo=algo, **settings)
+    network.apply_to()
+    with torch.no_grad():
+        for name, p in network.named_parameters():
+            if "dora_scale" in name:
+                p.mul_(1 + 0.3 * torch.randn(p.shape, generator=g))
+            else:
+                p.copy_(torch.randn(p.shape, generator=g) / math.sqrt(p.shape[-1]))
+    network.save_weights(str(folder / "lycoris.safetensors"), torch.float32, {})
+    return "lycoris.safetensors", strength
+
+
+def transformer(folder, g, frames=3, size=(6, 8), image=False, batch=1, original=False, adapt=None, **overrides):
     config = dict(
         patch_size=(1, 2, 2), num_attention_heads=2, attention_head_dim=8, in_channels=36 if image else 16,
         out_channels=16, text_dim=8, freq_dim=16, ffn_dim=20, num_layers=2, cross_attn_norm=True,
@@ -183,6 +222,8 @@ def transformer(folder, g, frames=3, size=(6, 8), image=False, batch=1, original
     )
     config.update(overrides)
     model = randomise(WanTransformer3DModel(**config), g)
+    base = {k: v.clone() for k, v in model.state_dict().items()}
+    saved = config_of(model)
     hidden = torch.randn(batch, config["in_channels"], frames, *size, generator=g)
     # With an image path the reference takes all but the last 512 context rows for image tokens.
     rows = 512 if image else 12
@@ -196,10 +237,17 @@ def transformer(folder, g, frames=3, size=(6, 8), image=False, batch=1, original
         pairs = config["pos_embed_seq_len"] is not None
         shape = (2 * batch, config["pos_embed_seq_len"] // 2) if pairs else (batch, 9)
         io["in.encoder_hidden_states_image"] = torch.randn(*shape, config["image_dim"], generator=g)
+    inputs = {k[3:]: v for k, v in io.items()}
     with torch.no_grad():
-        io["out.sample"] = model(**{k[3:]: v for k, v in io.items()}).sample
-    state = model.state_dict()
-    write(folder, config_of(model), original_dit(state) if original else state, io)
+        io["out.sample"] = model(**inputs).sample
+    if adapt is not None:
+        folder.mkdir(parents=True, exist_ok=True)
+        saved["loras"] = [adapt(model, folder, g)]
+        plain = io["out.sample"]
+        with torch.no_grad():
+            io["out.sample"] = model(**inputs).sample
+        assert (plain - io["out.sample"]).norm() > 3e-3 * plain.norm()
+    write(folder, saved, original_dit(base) if original else base, io)
 
 
 def vae(folder, g, frames=5, size=(16, 24), batch=1, original=False, **overrides):
@@ -510,6 +558,22 @@ CASES = {
     "dit_t2v_one_frame": lambda f, g: transformer(f, g, frames=1, size=(4, 4), cross_attn_norm=False, num_layers=1),
     "dit_i2v": lambda f, g: transformer(f, g, image=True),
     "dit_flf2v": lambda f, g: transformer(f, g, image=True, pos_embed_seq_len=14, num_layers=1, frames=2),
+    "lora_dora": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: peft_file(
+        *m, "lora", r=3, lora_alpha=5, use_dora=True)),
+    "lora_root": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: peft_file(
+        *m, "lora", r=4, lora_alpha=3, use_rslora=True, alpha_pattern={"blocks.0.ffn.net.2": 1.5, "to_q": 7})),
+    "lora_loha": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: peft_file(
+        *m, "loha", r=2, alpha=3)),
+    "lora_lokr": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: peft_file(
+        *m, "lokr", r=1, alpha=3, decompose_both=True, decompose_factor=4)),
+    "lora_lycoris_loha": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: lycoris_file(
+        *m, "loha", linear_alpha=1, strength=0.7)),
+    "lora_lycoris_lokr": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: lycoris_file(
+        *m, "lokr", linear_alpha=1, factor=4, strength=0.6)),
+    "lora_lycoris_columns": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: lycoris_file(
+        *m, "locon", linear_alpha=1, dora_wd=True, wd_on_output=False)),
+    "lora_lycoris_rows": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: lycoris_file(
+        *m, "loha", linear_alpha=1, dora_wd=True)),
     "vae_1_frame": lambda f, g: vae(f, g, frames=1),
     "vae_5_frames": lambda f, g: vae(f, g, frames=5, size=(16, 8), num_res_blocks=2),
     "vae_13_frames": lambda f, g: vae(f, g, frames=13, size=(16, 16)),
@@ -571,6 +635,22 @@ def random_case(folder, g, kind):
             batch=pick(g, 1, 2), num_attention_heads=heads, attention_head_dim=width, ffn_dim=pick(g, 12, 31),
             num_layers=pick(g, 1, 3), freq_dim=pick(g, 8, 32), text_dim=pick(g, 5, 16),
             added_kv_proj_dim=heads * width if image else None, cross_attn_norm=pick(g, True, True, False))
+    elif kind == "lora":
+        heads, image = pick(g, 1, 2, 3), pick(g, False, True)
+        rank, alpha, strength = pick(g, 1, 2, 5), pick(g, 1, 3, 8), pick(g, -0.5, 0.4, 1.0, 1.7)
+        ways = [
+            lambda *m: peft_file(*m, "lora", r=rank, lora_alpha=alpha, use_dora=pick(g, True, False), use_rslora=pick(g, True, False)),
+            lambda *m: peft_file(*m, "loha", r=rank, alpha=alpha),
+            lambda *m: peft_file(*m, "lokr", r=rank, alpha=alpha, decompose_both=pick(g, True, False), decompose_factor=pick(g, -1, 2, 4)),
+            lambda *m: lycoris_file(*m, pick(g, "locon", "loha", "lokr"), strength, rank, linear_alpha=alpha, factor=pick(g, -1, 2, 4)),
+            # Away from strength 1 LyCORIS scales the changed weight instead of going towards it.
+            lambda *m: lycoris_file(*m, pick(g, "locon", "loha", "lokr"), 1.0, rank, linear_alpha=alpha, dora_wd=True,
+                                    wd_on_output=pick(g, True, False), decompose_both=pick(g, True, False)),
+        ]
+        transformer(
+            folder, g, original=pick(g, False, True), frames=pick(g, 1, 2), size=(4, 2 * pick(g, 1, 3)), image=image,
+            num_attention_heads=heads, attention_head_dim=8, added_kv_proj_dim=8 * heads if image else None,
+            ffn_dim=pick(g, 12, 31), num_layers=pick(g, 1, 2), adapt=pick(g, *ways))
     elif kind == "vae":
         vae(folder, g, original=pick(g, False, True), frames=pick(g, 1, 5, 13),
             size=(8 * pick(g, 1, 2, 3), 8 * pick(g, 1, 2, 4)),
@@ -599,7 +679,7 @@ def random_case(folder, g, kind):
                  size=(16 * pick(g, 1, 2), 16 * pick(g, 1, 3)), picture=(pick(g, 9, 50), pick(g, 16, 70)))
 
 
-KINDS = ("dit", "vae", "umt5", "clip", "euler", "unipc", "4dnex", "pipeline")
+KINDS = ("dit", "vae", "umt5", "clip", "euler", "unipc", "4dnex", "pipeline", "lora")
 
 
 def main():

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use candle_core::{DType, Device, Tensor};
@@ -14,7 +15,7 @@ use one4d_engine::models::one4d::{AdapterFile, One4d};
 use one4d_engine::models::umt5::{Umt5Config, Umt5Encoder};
 use one4d_engine::models::umt5_text::Umt5Tokenizer;
 use one4d_engine::models::wan::vae::{WanVae, WanVaeConfig};
-use one4d_engine::models::wan::{TokenContext, WanConfig, WanDit};
+use one4d_engine::models::wan::{LoraPlacement, LoraStack, TokenContext, WanConfig, WanDit};
 use one4d_engine::models::{DenoiserInputs, XyzCondition};
 use one4d_engine::nn::Weights;
 use one4d_engine::sampler::{Euler, FlowMatchEulerConfig, Schedule, Solver, UniPc, UniPcConfig};
@@ -133,8 +134,43 @@ impl Case {
     fn transformer(&self) -> Result<Outputs> {
         let config = WanConfig::from_reference(&self.config)?;
         let weights = self.weights()?;
-        let dit = WanDit::from_weights(&config, &weights)?;
-        weights.finish()?;
+        let loras = Arc::new(LoraStack::open(
+            &self.loras()?,
+            &weights,
+            &JobCtx::silent(),
+        )?);
+        let merged = loras.applied(&weights, LoraPlacement::Merged);
+        let dit = WanDit::from_weights(&config, &merged)?;
+        merged.finish()?;
+        let outputs = self.through(&dit, &config)?;
+        if loras.is_empty() {
+            return Ok([("sample", outputs)].into());
+        }
+        // Beside the layers the files must act as they do inside the weights.
+        let rest = loras.applied(&weights, LoraPlacement::Beside);
+        let mut dit = WanDit::from_weights(&config, &rest)?;
+        dit.put_beside(&loras)?;
+        let beside = self.through(&dit, &config)?;
+        let error = relative_error(&beside, &outputs)?;
+        ensure!(error < TOLERANCE, "beside and merged differ by {error}");
+        Ok([("sample", outputs)].into())
+    }
+
+    /// LoRA files of the case with their strengths.
+    fn loras(&self) -> Result<Vec<(PathBuf, f64)>> {
+        let listed = self.config.get("loras").and_then(Value::as_array);
+        let listed = listed.into_iter().flatten().map(|lora| {
+            let file = lora.get(0).and_then(Value::as_str);
+            let strength = lora.get(1).and_then(Value::as_f64);
+            let pair = file
+                .zip(strength)
+                .context("`loras` lists files and strengths")?;
+            Ok((self.folder.join(pair.0), pair.1))
+        });
+        listed.collect()
+    }
+
+    fn through(&self, dit: &WanDit, config: &WanConfig) -> Result<Tensor> {
         let x = self.input("hidden_states")?.to_dtype(DType::F32)?;
         let (rows, _channels, t, h, w) = x.dims5()?;
         let times = self.input("timestep")?.to_dtype(DType::F64)?;
@@ -145,7 +181,7 @@ impl Case {
         );
         let text = self.input("encoder_hidden_states")?;
         let image = self.optional_input("encoder_hidden_states_image");
-        let context = reference_split(dit.embed_context(text, image)?, &config)?;
+        let context = reference_split(dit.embed_context(text, image)?, config)?;
         let grid = dit.token_grid([t, h, w])?;
         let rope = dit.rope(grid)?;
         let time = dit.embed_time(&times.flatten_all()?.to_vec1::<f64>()?)?;
@@ -157,7 +193,7 @@ impl Case {
         })?;
         let normed = dit.head().normed(&tokens, &time.vector)?;
         let patches = dit.head().projection().forward(&normed)?;
-        Ok([("sample", dit.to_latents(&patches, grid)?)].into())
+        Ok(dit.to_latents(&patches, grid)?)
     }
 
     fn vae(&self) -> Result<Outputs> {

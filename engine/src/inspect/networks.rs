@@ -151,6 +151,16 @@ fn lora(file: &Listing<'_>, found: &mut Inspection) {
             n => n.to_string(),
         },
     );
+    let has = |part: &str| file.names().any(|name| name.contains(part));
+    let kinds = [
+        (".hada_w", "LoHa (Hadamard products)"),
+        (".lokr_w", "LoKr (Kronecker products)"),
+        ("lora_magnitude_vector", "DoRA (magnitudes)"),
+        ("dora_scale", "DoRA (magnitudes)"),
+    ];
+    for (_, kind) in kinds.into_iter().filter(|(part, _)| has(part)) {
+        found.fact("kind", kind);
+    }
     let changes = with(".diff") + with(".diff_b") + with(".diff_m");
     if changes > 0 {
         found.fact("full changes", changes);

@@ -61,7 +61,15 @@ fn kind(file: &Listing<'_>) -> Kind {
     let any = |test: &dyn Fn(&str) -> bool| file.names().any(test);
     let has = |part: &str| any(&|name| name.contains(part));
     let is_branch = any(&|n| n.contains(".rgb.") || n.contains(".xyz.") || n.contains(".joint."));
-    let is_lora = has("lora_A") || has("lora_down") || has("lora.down") || has(".diff");
+    let parts = [
+        "lora_A",
+        "lora_down",
+        "lora.down",
+        ".diff",
+        ".hada_w",
+        ".lokr_w",
+    ];
+    let is_lora = parts.into_iter().any(has);
     if any(&|n| n.starts_with("links.")) || (is_lora && is_branch) {
         Kind::Adapter
     } else if is_lora {
@@ -88,8 +96,9 @@ fn describe_adapter(file: &Listing<'_>, found: &mut Inspection) {
         .0
         .iter()
         .filter(|(name, _)| {
-            let sides = ["lora_A", "lora_down", "lora.down"];
-            sides.iter().any(|side| name.contains(side))
+            let lora = ["lora_A", "lora_down", "lora.down"];
+            let others = ["hada_w1_b", "lokr_w1_b", "lokr_w2_b"];
+            lora.iter().chain(&others).any(|side| name.contains(side))
         })
         .filter_map(|(_, info)| info.shape.first().copied())
         .collect();
@@ -97,7 +106,9 @@ fn describe_adapter(file: &Listing<'_>, found: &mut Inspection) {
         let texts: Vec<String> = values.iter().map(ToString::to_string).collect();
         texts.join(", ")
     };
-    found.fact("rank", join(ranks));
+    if !ranks.is_empty() {
+        found.fact("rank", join(ranks));
+    }
     let branches: Vec<&str> = ["rgb", "xyz"]
         .into_iter()
         .filter(|branch| {

@@ -2,22 +2,14 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Init, Linear, LinearWeight, Weights, composed, linear};
+use super::{Init, Linear, LinearWeight, LowRank, WeightChange, Weights, composed};
 use crate::kernels::lora::Frozen;
 use crate::{Error, Result, kernels};
 
-#[derive(Clone, Debug)]
-struct LowRank {
-    /// `[K, I]`.
-    a: Tensor,
-    /// `[O, K]`.
-    b: Tensor,
-}
-
-/// `y_m = W x_m + b + scale * B_m (A_m x_m) + B (A x_m)` for the rows of every branch `m`.
+/// `y_m = W' x_m + b + scale * B_m (A_m x_m)` for the rows of every branch `m`.
 ///
-/// `B_m`, `A_m` are a branch's own adapters; `B`, `A` serve all rows alike, as if they were part of
-/// `W`: LoRA files kept beside a base whose weights are too coarse to take them in. Without either
+/// `B_m`, `A_m` are a branch's own adapters; `W'` is the weight with the change that serves all rows
+/// alike: LoRA files kept beside a base whose weights are too coarse to take them in. Without either
 /// it is its base. With `M` adapters the base is frozen, and the rows of the
 /// batch are ordered by branch, the same number of rows each.
 #[derive(Clone, Debug)]
@@ -26,7 +18,7 @@ pub struct LoraLinear {
     bias: Option<Tensor>,
     adapters: Vec<LowRank>,
     scale: f64,
-    shared: Option<LowRank>,
+    beside: Option<WeightChange>,
 }
 
 impl From<Linear> for LoraLinear {
@@ -36,7 +28,7 @@ impl From<Linear> for LoraLinear {
             bias: base.bias,
             adapters: Vec::new(),
             scale: 1.0,
-            shared: None,
+            beside: None,
         }
     }
 }
@@ -50,7 +42,7 @@ impl LoraLinear {
             bias: Some(weights.get(&[out_features], "bias", Init::Const(0.0))?),
             adapters: Vec::new(),
             scale: 1.0,
-            shared: None,
+            beside: None,
         })
     }
 
@@ -87,30 +79,17 @@ impl LoraLinear {
         Ok(())
     }
 
-    /// Sets the pair that serves all rows: `a` `[K, I]`, `b` `[O, K]`, factors included.
+    /// Sets the change of the weight that serves all rows.
     ///
     /// # Errors
-    /// [`Error::Shape`] if the pair does not fit the layer.
-    pub fn put_beside(&mut self, a: &Tensor, b: &Tensor) -> Result<()> {
-        let (outputs, inputs) = self.weight.dims()?;
-        let fits = a.dims() == [b.dim(1)?, inputs] && b.dim(0)? == outputs;
-        if !fits {
-            let required = format!("[K, {inputs}] and [{outputs}, K]");
-            return Err(Error::shape(
-                "a pair beside a layer",
-                required,
-                (a.dims(), b.dims()),
-            ));
-        }
+    /// [`Error::Shape`] if it is a change of another weight.
+    pub fn put_beside(&mut self, change: &WeightChange) -> Result<()> {
         let (device, dtype) = match &self.weight {
             LinearWeight::Tensor(weight) => (weight.device().clone(), weight.dtype()),
             LinearWeight::Stored(matrix) => (matrix.device(), DType::F32),
         };
-        let like = |x: &Tensor| -> Result<Tensor> {
-            Ok(x.to_device(&device)?.to_dtype(dtype)?.contiguous()?)
-        };
-        let (a, b) = (like(a)?, like(b)?);
-        self.shared = Some(LowRank { a, b });
+        let change = change.for_layer(self.weight.dims()?, &device, dtype)?;
+        self.beside = (!change.is_none()).then_some(change);
         Ok(())
     }
 
@@ -120,25 +99,24 @@ impl LoraLinear {
     /// # Errors
     /// [`Error::Shape`] for another width, or rows that do not divide among the branches.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let y = self.by_branch(x)?;
-        match &self.shared {
-            Some(LowRank { a, b }) => {
-                let x = x.to_dtype(a.dtype())?;
-                let change = linear(&linear(&x, a, None)?, b, None)?;
-                Ok((&y + change.to_dtype(y.dtype())?)?)
+        match &self.beside {
+            Some(change) if change.scales() => {
+                let weight = self.weight.detach();
+                let mut y = change.scaled_product(x, |x| weight.forward(x, None))?;
+                if let Some(bias) = &self.bias {
+                    y = y.broadcast_add(&bias.detach().to_dtype(y.dtype())?)?;
+                }
+                change.add_deltas(self.add_adapters(y, x)?, x)
             }
-            None => Ok(y),
+            Some(change) => change.add_deltas(self.by_branch(x)?, x),
+            None => self.by_branch(x),
         }
     }
 
-    /// The layer with the adapters of the branches.
-    fn by_branch(&self, x: &Tensor) -> Result<Tensor> {
+    /// A and B of all branches, `[M, K, I]` and `[M, O, K]`, where `x` divides among them.
+    fn stacked(&self, x: &Tensor) -> Result<(Tensor, Tensor)> {
         let (rows, _tokens, in_features) = x.dims3()?;
         let branches = self.adapters.len();
-        let bias = self.bias.as_ref();
-        if branches == 0 {
-            return self.weight.forward(x, bias);
-        }
         let (_outputs, inputs) = self.weight.dims()?;
         if !rows.is_multiple_of(branches) || in_features != inputs {
             let required = format!("[a multiple of {branches}, N, {inputs}]");
@@ -150,7 +128,25 @@ impl LoraLinear {
         }
         let a: Vec<&Tensor> = self.adapters.iter().map(|adapter| &adapter.a).collect();
         let b: Vec<&Tensor> = self.adapters.iter().map(|adapter| &adapter.b).collect();
-        let (a, b) = (Tensor::stack(&a, 0)?, Tensor::stack(&b, 0)?); // [M, K, I], [M, O, K]
+        Ok((Tensor::stack(&a, 0)?, Tensor::stack(&b, 0)?))
+    }
+
+    /// `y` and what the branches' adapters add to it.
+    fn add_adapters(&self, y: Tensor, x: &Tensor) -> Result<Tensor> {
+        if self.adapters.is_empty() {
+            return Ok(y);
+        }
+        let (a, b) = self.stacked(x)?;
+        composed::add_low_rank(&y, x, (&a, &b), self.scale)
+    }
+
+    /// The layer with the adapters of the branches.
+    fn by_branch(&self, x: &Tensor) -> Result<Tensor> {
+        let bias = self.bias.as_ref();
+        if self.adapters.is_empty() {
+            return self.weight.forward(x, bias);
+        }
+        let (a, b) = self.stacked(x)?;
         let weight = match (&self.weight, self.weight.rows()) {
             (_, Some(rows)) => Some(Frozen::Stored(rows)),
             (LinearWeight::Tensor(wide), None) if kernels::accept(&[wide]) => {

@@ -28,6 +28,7 @@ mod rope;
 mod stored;
 mod stores;
 mod time_embed;
+mod weight_change;
 mod weights;
 
 pub use activation::{gelu_erf, gelu_tanh, silu};
@@ -43,4 +44,5 @@ pub use rope::{RopeTable, apply_rope};
 pub use stored::{LinearWeight, StoredMatrix, WeightForm};
 pub use stores::{Init, ParamStore, ShapeStore};
 pub use time_embed::sinusoid;
+pub use weight_change::{LowRank, WeightChange, WeightDelta};
 pub use weights::{TensorPatch, Weights};

@@ -187,7 +187,7 @@ fn denoiser(
         hash.add(path)?;
         hash.0.update(strength.to_le_bytes());
     }
-    let loras = Arc::new(LoraStack::open(&files, &base)?);
+    let loras = Arc::new(LoraStack::open(&files, &base, ctx)?);
     for note in loras.notes() {
         ctx.warn(Stage::Load, note.clone());
     }

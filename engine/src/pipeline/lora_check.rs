@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::load::bundle_file;
 use super::{BundleManifest, bundled_model};
 use crate::inspect::{self, Kind};
+use crate::job::JobCtx;
 use crate::models::wan::LoraStack;
 use crate::nn::Weights;
 use crate::{Error, Result};
@@ -48,7 +49,7 @@ pub fn check_lora(model: Option<&Path>, file: &Path) -> Result<LoraFit> {
     let base = bundle_file(&folder, &manifest.denoiser.base)?;
     let base = Weights::open(&base, DType::F32, &Device::Cpu)?;
     // With strength 0 a file is checked and nothing of it is read.
-    let stack = LoraStack::open(&[(file.to_owned(), 0.0)], &base)?;
+    let stack = LoraStack::open(&[(file.to_owned(), 0.0)], &base, &JobCtx::silent())?;
     let rank = found.facts.iter().find(|fact| fact.name == "rank");
     Ok(LoraFit {
         rank: rank.map(|fact| fact.value.clone()).unwrap_or_default(),

@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::{AdapterConfig, Coupling, XyzInput};
-use crate::models::wan::lora_names::normalise_lora_names;
+use crate::models::wan::lora::names::normalise_lora_names;
 use crate::models::wan::{AdapterTargets, WanConfig};
 use crate::nn::Weights;
 use crate::weight_files::string_metadata;

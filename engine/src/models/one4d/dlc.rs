@@ -110,10 +110,10 @@ impl One4d {
         Ok(model.with_prediction(spec.prediction))
     }
 
-    /// Puts a stack's low-rank pairs beside the frozen layers: both branches see them.
+    /// Puts a stack's changes beside the frozen layers: both branches see them.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a pair does not fit.
+    /// [`Error::Shape`] if a change does not fit.
     pub fn put_beside(&mut self, stack: &Arc<LoraStack>) -> Result<()> {
         self.base.put_beside(stack)
     }

@@ -9,8 +9,8 @@ use super::config::WanConfig;
 use super::dit::TokenContext;
 use crate::Result;
 use crate::nn::{
-    Init, LoraLinear, RopeTable, Weights, add, apply_rope, attention, gated_add, gelu_tanh,
-    layer_norm, modulated_layer_norm, rms_norm,
+    Init, LoraLinear, RopeTable, WeightChange, Weights, add, apply_rope, attention, gated_add,
+    gelu_tanh, layer_norm, modulated_layer_norm, rms_norm,
 };
 
 /// Which linear layers of a block carry adapters.
@@ -275,14 +275,14 @@ impl WanBlock {
         Ok(())
     }
 
-    /// Sets the pairs beside this block's linear layers that `pair` has by their names.
-    pub(super) fn put_beside(
+    /// Sets the changes beside this block's linear layers that `change_of` has by their names.
+    pub(super) fn put_beside<'a>(
         &mut self,
-        pair: impl Fn(&str) -> Result<Option<(Tensor, Tensor)>>,
+        change_of: impl Fn(&str) -> Option<&'a WeightChange>,
     ) -> Result<()> {
         for (name, layer) in self.linears_mut() {
-            if let Some((a, b)) = pair(name)? {
-                layer.put_beside(&a, &b)?;
+            if let Some(change) = change_of(name) {
+                layer.put_beside(change)?;
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use candle_core::{DType, Tensor};
 use super::block::{AdapterPlan, WanBlock};
 use super::config::WanConfig;
 use super::keys;
-use super::lora_stack::LoraStack;
+use super::lora::LoraStack;
 use crate::nn::{
     Init, Layers, Linear, RopeTable, ShapeStore, Weights, gelu_erf, gelu_tanh, layer_norm, linear,
     modulated_layer_norm, patch_grid, patchify, silu, sinusoid, unpatchify,
@@ -352,14 +352,14 @@ impl WanDit {
             .change(move |index, block| block.attach(&plan, &place(&weights, index)))
     }
 
-    /// Puts a stack's low-rank pairs beside the linear layers of the blocks; they act on every row.
+    /// Puts a stack's changes beside the linear layers of the blocks; they act on every row.
     ///
     /// # Errors
-    /// [`Error::Shape`] if a pair does not fit.
+    /// [`Error::Shape`] if a change does not fit.
     pub fn put_beside(&mut self, stack: &Arc<LoraStack>) -> Result<()> {
         let stack = Arc::clone(stack);
         self.blocks.change(move |index, block| {
-            block.put_beside(|name| stack.pair(&format!("blocks.{index}.{name}")))
+            block.put_beside(|name| stack.change_of(&format!("blocks.{index}.{name}")))
         })
     }
 

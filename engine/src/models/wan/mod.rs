@@ -4,11 +4,10 @@ mod block;
 mod config;
 mod dit;
 pub mod keys;
-pub mod lora_names;
-mod lora_stack;
+pub mod lora;
 pub mod vae;
 
 pub use block::{AdapterPlan, AdapterTargets, WanBlock};
 pub use config::WanConfig;
 pub use dit::{Head, PatchEmbedding, TimeEmbedding, TokenContext, WanDit, repeat_rows};
-pub use lora_stack::{LoraPlacement, LoraStack};
+pub use lora::{LoraPlacement, LoraStack};

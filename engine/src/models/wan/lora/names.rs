@@ -1,6 +1,6 @@
 //! Names of low-rank tensors as different programs write them.
 
-use super::keys::DIFFUSERS;
+use super::super::keys::DIFFUSERS;
 
 /// Prefixes that say nothing; several may stand before one name.
 const PREFIXES: [&str; 5] = [
@@ -11,7 +11,7 @@ const PREFIXES: [&str; 5] = [
     "dit.",
 ];
 /// Prefixes of names whose dots became underscores.
-const FLAT_PREFIXES: [&str; 2] = ["lora_unet__", "lora_unet_"];
+const FLAT_PREFIXES: [&str; 4] = ["lora_unet__", "lora_unet_", "lycoris__", "lycoris_"];
 /// Endings of the first and of the second matrix.
 const SIDES: [(&str, &str); 10] = [
     ("_lora.down", "lora_A"),
@@ -24,6 +24,20 @@ const SIDES: [(&str, &str); 10] = [
     (".lora_up", "lora_B"),
     (".lora.down", "lora_A"),
     (".lora.up", "lora_B"),
+];
+
+/// Factors of LoHa and LoKr products.
+const FACTORS: [&str; 10] = [
+    "hada_w1_a",
+    "hada_w1_b",
+    "hada_w2_a",
+    "hada_w2_b",
+    "lokr_w1",
+    "lokr_w1_a",
+    "lokr_w1_b",
+    "lokr_w2",
+    "lokr_w2_a",
+    "lokr_w2_b",
 ];
 
 /// What a tensor of a LoRA file is to its module.
@@ -43,6 +57,22 @@ pub enum LoraPart {
     Bias,
     /// A change of the modulation.
     Modulation,
+    /// A factor of a LoHa or LoKr, by its name in the file.
+    Factor(&'static str),
+    /// A DoRA's magnitudes, one a row.
+    Magnitude,
+    /// A DoRA's magnitudes as LyCORIS has them, of rows or columns.
+    DoraScale,
+}
+
+impl LoraPart {
+    /// True for what is nothing without a product.
+    pub(super) fn needs_product(self) -> bool {
+        matches!(
+            self,
+            Self::Alpha | Self::UpBias | Self::Magnitude | Self::DoraScale
+        )
+    }
 }
 
 /// A tensor's module, under our name, and its part.
@@ -57,17 +87,34 @@ pub struct LoraName {
 /// Reads a name of a LoRA for the base network, in any dialect; `None` for names of other kinds, and
 /// of adapters of one branch.
 pub fn lora_name(name: &str) -> Option<LoraName> {
-    const ENDINGS: [(&str, LoraPart); 5] = [
+    const ENDINGS: [(&str, LoraPart); 9] = [
         (".alpha", LoraPart::Alpha),
         (".diff", LoraPart::Weight),
         (".diff_b", LoraPart::Bias),
         (".diff_m", LoraPart::Modulation),
+        // Norms, as LyCORIS writes their changes.
+        (".w_norm", LoraPart::Weight),
+        (".b_norm", LoraPart::Bias),
         (".lora_B.bias", LoraPart::UpBias),
+        (".dora_scale", LoraPart::DoraScale),
+        (".lora_magnitude_vector", LoraPart::Magnitude),
     ];
-    let ending = ENDINGS
-        .iter()
-        .find_map(|(ending, part)| Some((module_name(name.strip_suffix(ending)?), *part)));
-    let (module, part) = match ending {
+    let plain = name.strip_suffix(".weight").unwrap_or(name);
+    let plain = plain.strip_suffix(".default").unwrap_or(plain);
+    let ending = ENDINGS.iter().find_map(|&(ending, part)| {
+        let of = if part == LoraPart::Magnitude {
+            plain
+        } else {
+            name
+        };
+        Some((module_name(of.strip_suffix(ending)?), part))
+    });
+    let factor = || {
+        let (module, factor) = plain.rsplit_once('.')?;
+        let factor = FACTORS.into_iter().find(|known| *known == factor)?;
+        Some((module_name(module), LoraPart::Factor(factor)))
+    };
+    let (module, part) = match ending.or_else(factor) {
         Some(found) => found,
         None => {
             let (module, side, branch) = parts(name)?;
@@ -245,6 +292,31 @@ mod tests {
         ];
         for (name, expected, part) in cases {
             assert_eq!(module(name), Some((expected, part)), "{name}");
+        }
+        let rarer = [
+            (
+                "lycoris_blocks_0_self_attn_q.lokr_w1_a",
+                LoraPart::Factor("lokr_w1_a"),
+            ),
+            (
+                "base_model.model.blocks.0.attn1.to_q.hada_w2_b.default",
+                LoraPart::Factor("hada_w2_b"),
+            ),
+            (
+                "lora_unet_blocks_0_self_attn_q.dora_scale",
+                LoraPart::DoraScale,
+            ),
+            (
+                "transformer.blocks.0.attn1.to_q.lora_magnitude_vector.default.weight",
+                LoraPart::Magnitude,
+            ),
+            (
+                "blocks.0.self_attn.q.lora_magnitude_vector",
+                LoraPart::Magnitude,
+            ),
+        ];
+        for (name, part) in rarer {
+            assert_eq!(module(name), Some((q(), part)), "{name}");
         }
         for name in [
             "blocks.0.self_attn.q.weight",
