@@ -348,7 +348,7 @@ fn what_makes_no_product_is_named() -> Result<()> {
             ],
             "of different kinds for one module",
         ),
-        (&[("hada_t1", &[2, 2, 1, 1, 1])], "Tucker"),
+        (&[("hada_t1", &[2, 2, 1, 1, 1])], "belongs to no pair"),
     ];
     for (parts, reason) in cases {
         let named = |(part, shape): &(&str, &[usize])| (format!("{module}.{part}"), randn(shape));

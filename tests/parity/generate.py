@@ -574,6 +574,8 @@ CASES = {
         *m, "locon", linear_alpha=1, dora_wd=True, wd_on_output=False)),
     "lora_lycoris_rows": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: lycoris_file(
         *m, "loha", linear_alpha=1, dora_wd=True)),
+    "lora_lycoris_core": lambda f, g: transformer(f, g, frames=1, num_layers=1, adapt=lambda *m: lycoris_file(
+        *m, "loha", linear_alpha=1, use_tucker=True, strength=0.7)),
     "vae_1_frame": lambda f, g: vae(f, g, frames=1),
     "vae_5_frames": lambda f, g: vae(f, g, frames=5, size=(16, 8), num_res_blocks=2),
     "vae_13_frames": lambda f, g: vae(f, g, frames=13, size=(16, 16)),
@@ -642,9 +644,10 @@ def random_case(folder, g, kind):
             lambda *m: peft_file(*m, "lora", r=rank, lora_alpha=alpha, use_dora=pick(g, True, False), use_rslora=pick(g, True, False)),
             lambda *m: peft_file(*m, "loha", r=rank, alpha=alpha),
             lambda *m: peft_file(*m, "lokr", r=rank, alpha=alpha, decompose_both=pick(g, True, False), decompose_factor=pick(g, -1, 2, 4)),
-            lambda *m: lycoris_file(*m, pick(g, "locon", "loha", "lokr"), strength, rank, linear_alpha=alpha, factor=pick(g, -1, 2, 4)),
+            lambda *m: lycoris_file(*m, pick(g, "locon", "loha", "lokr"), strength, rank, linear_alpha=alpha, factor=pick(g, -1, 2, 4),
+                                    use_tucker=pick(g, True, False)),
             # Away from strength 1 LyCORIS scales the changed weight instead of going towards it.
-            lambda *m: lycoris_file(*m, pick(g, "locon", "loha", "lokr"), 1.0, rank, linear_alpha=alpha, dora_wd=True,
+            lambda *m: lycoris_file(*m, pick(g, "locon", "loha", "lokr"), 1.0, rank, linear_alpha=alpha, dora_wd=True, use_tucker=pick(g, True, False),
                                     wd_on_output=pick(g, True, False), decompose_both=pick(g, True, False)),
         ]
         transformer(

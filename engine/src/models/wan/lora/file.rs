@@ -8,7 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use super::super::keys;
 use super::alpha::AlphaSettings;
 use super::names::{LoraPart, lora_name};
-use super::product::{Factor, Parts, Product, Recipe, count, matrix, recipe};
+use super::product::{Factor, Pair, Parts, Product, Recipe, count, matrix, product_dims, recipe};
 use super::stack::LoraStack;
 use crate::job::JobCtx;
 use crate::nn::{Init, LowRank, WeightChange, WeightDelta, Weights};
@@ -19,14 +19,7 @@ const LISTED: usize = 12;
 /// The module whose width is the number of input channels.
 const ENTRANCE: &str = "patch_embedding";
 /// Parts of kinds of files that are not read, and what those are called.
-const OTHER_KINDS: [(&str, &str); 6] = [
-    ("lora_mid", "LoRA with a Tucker core"),
-    ("hada_t", "LoHa with Tucker cores"),
-    ("lokr_t2", "LoKr with a Tucker core"),
-    ("oft_", "OFT"),
-    ("boft_", "BOFT"),
-    ("ia3_", "IA3"),
-];
+const OTHER_KINDS: [(&str, &str); 2] = [("oft_", "OFT"), ("ia3_", "IA3")];
 
 /// One file, its names sorted by module.
 pub(super) struct LoraFile {
@@ -128,11 +121,16 @@ impl LoraFile {
     /// Whether a file for a base with other input channels changes the entrance, as LoRAs for text to
     /// video may: that part is left out.
     fn is_another_entrance(&self, module: &str, parts: &Parts) -> bool {
-        let channels = |shape: &[usize]| matrix(shape)[1];
-        let theirs = parts.get(&LoraPart::Weight).or(parts.get(&LoraPart::Down));
-        let theirs = theirs.map(|name| channels(&self.shape(name)));
+        if module != ENTRANCE {
+            return false;
+        }
+        let shape_of = |name: &str| self.shape(name);
+        let change = parts
+            .get(&LoraPart::Weight)
+            .map(|name| matrix(&shape_of(name)));
+        let theirs = change.or(product_dims(parts, &shape_of));
         let base = self.base.shape(&format!("{ENTRANCE}.weight"));
-        module == ENTRANCE && theirs.is_some() && theirs != base.map(|shape| channels(&shape))
+        theirs.is_some_and(|theirs| Some(theirs[1]) != base.map(|shape| matrix(&shape)[1]))
     }
 
     fn load(&self, name: &str) -> Result<Tensor> {
@@ -145,10 +143,22 @@ impl LoraFile {
         Ok(tensor.reshape((tensor.dim(0)?, ()))?)
     }
 
-    fn low_rank(&self, up: &str, down: &str, factor: f64) -> Result<LowRank> {
+    fn low_rank(&self, pair: &Pair, factor: f64) -> Result<LowRank> {
+        let (mut a, mut b) = (self.matrix(&pair.down)?, self.matrix(&pair.up)?);
+        if let Some(core) = &pair.core {
+            // Entry (m, i, s) is the sum over n of core (m, n, s) and A (n, i).
+            let core = self.load(core)?;
+            let (rank, _rank) = (core.dim(0)?, core.dim(1)?);
+            let core = core.reshape((rank, rank, ()))?.permute((0, 2, 1))?;
+            let with_core = core.contiguous()?.broadcast_matmul(&a)?; // [K, S, I]
+            a = with_core.transpose(1, 2)?.reshape((rank, ()))?;
+        }
+        if pair.is_turned {
+            b = b.t()?;
+        }
         Ok(LowRank {
-            a: self.matrix(down)?,
-            b: (self.matrix(up)? * factor)?,
+            a,
+            b: (b * factor)?,
         })
     }
 
@@ -173,14 +183,16 @@ impl LoraFile {
     fn delta(&self, product: &Product, factor: f64) -> Result<WeightDelta> {
         let whole = |of: &Factor| match of {
             Factor::Whole(name) => self.matrix(name),
-            Factor::Product { up, down } => Ok(self.matrix(up)?.matmul(&self.matrix(down)?)?),
+            Factor::Product(pair) => {
+                let LowRank { a, b } = self.low_rank(pair, 1.0)?;
+                Ok(b.matmul(&a)?)
+            }
         };
         Ok(match product {
-            Product::LowRank { up, down } => WeightDelta::LowRank(self.low_rank(up, down, factor)?),
-            Product::Hadamard([[up1, down1], [up2, down2]]) => WeightDelta::Hadamard([
-                self.low_rank(up1, down1, factor)?,
-                self.low_rank(up2, down2, 1.0)?,
-            ]),
+            Product::LowRank(pair) => WeightDelta::LowRank(self.low_rank(pair, factor)?),
+            Product::Hadamard([first, second]) => {
+                WeightDelta::Hadamard([self.low_rank(first, factor)?, self.low_rank(second, 1.0)?])
+            }
             Product::Kronecker { left, right } => WeightDelta::Kronecker {
                 left: (whole(left)? * factor)?,
                 right: whole(right)?,

@@ -26,8 +26,12 @@ const SIDES: [(&str, &str); 10] = [
     (".lora.up", "lora_B"),
 ];
 
-/// Factors of LoHa and LoKr products.
-const FACTORS: [&str; 10] = [
+/// Factors of LoHa and LoKr products, and Tucker cores.
+const FACTORS: [&str; 14] = [
+    "lora_mid",
+    "hada_t1",
+    "hada_t2",
+    "lokr_t2",
     "hada_w1_a",
     "hada_w1_b",
     "hada_w2_a",
@@ -57,7 +61,7 @@ pub enum LoraPart {
     Bias,
     /// A change of the modulation.
     Modulation,
-    /// A factor of a LoHa or LoKr, by its name in the file.
+    /// A factor of a LoHa or LoKr or a core of any kind, by its name in the file.
     Factor(&'static str),
     /// A DoRA's magnitudes, one a row.
     Magnitude,
@@ -70,7 +74,7 @@ impl LoraPart {
     pub(super) fn needs_product(self) -> bool {
         matches!(
             self,
-            Self::Alpha | Self::UpBias | Self::Magnitude | Self::DoraScale
+            Self::Alpha | Self::UpBias | Self::Magnitude | Self::DoraScale | Self::Factor(_)
         )
     }
 }

@@ -1,7 +1,7 @@
 //! What product a module of a LoRA file is, told from names and shapes.
 //!
 //! LoHa and LoKr as KohakuBlueleaf/LyCORIS (`modules/loha.py`, `modules/lokr.py`) and huggingface/peft
-//! write them, DoRA as PEFT (`lora_magnitude_vector`) and LyCORIS (`dora_scale`).
+//! write them, with Tucker cores where they have them, DoRA as PEFT (`lora_magnitude_vector`) and LyCORIS (`dora_scale`).
 
 use std::collections::BTreeMap;
 
@@ -10,22 +10,34 @@ use super::names::LoraPart;
 /// The tensors of one module in one file, by their part.
 pub(super) type Parts = BTreeMap<LoraPart, String>;
 
+/// A product of two matrices of the file, by names.
+#[derive(Clone, Debug)]
+pub(super) struct Pair {
+    /// `[O, K]`, further axes counting as columns; or its transpose, see `is_turned`.
+    pub up: String,
+    /// `[K, I]`.
+    pub down: String,
+    /// A Tucker core `[K, K, S..]` between them, which makes the product `[O, I S]`.
+    pub core: Option<String>,
+    /// Whether `up` is `[K, O]`, as LoHa and LoKr have it beside a core.
+    pub is_turned: bool,
+}
+
 /// A matrix of the file: a tensor, or a product of two.
 #[derive(Clone, Debug)]
 pub(super) enum Factor {
     /// Axes after the first count as columns.
     Whole(String),
-    /// `up [O, K] down [K, I]`.
-    Product { up: String, down: String },
+    Product(Pair),
 }
 
 /// How the change of a module is put together; the strings are names in the file.
 #[derive(Clone, Debug)]
 pub(super) enum Product {
     /// A LoRA's `B A`.
-    LowRank { up: String, down: String },
-    /// A LoHa's two pairs, up and down each.
-    Hadamard([[String; 2]; 2]),
+    LowRank(Pair),
+    /// A LoHa's two pairs.
+    Hadamard([Pair; 2]),
     /// A LoKr's coarse and fine factor.
     Kronecker { left: Factor, right: Factor },
 }
@@ -66,11 +78,7 @@ pub(super) fn recipe(
     shape_of: &dyn Fn(&str) -> Vec<usize>,
 ) -> Result<Option<Recipe>, String> {
     let reader = Reader { parts, shape_of };
-    let found: Vec<Found> = [reader.low_rank()?, reader.hadamard()?, reader.kronecker()?]
-        .into_iter()
-        .flatten()
-        .collect();
-    let mut found = found.into_iter();
+    let mut found = reader.products()?.into_iter();
     let (Some(first), other) = (found.next(), found.next()) else {
         let lone = parts.iter().find(|(part, _)| part.needs_product());
         return match lone {
@@ -108,6 +116,15 @@ pub(super) fn recipe(
     }))
 }
 
+/// Rows and columns of a module's product, where it has one.
+pub(super) fn product_dims(
+    parts: &Parts,
+    shape_of: &dyn Fn(&str) -> Vec<usize>,
+) -> Option<[usize; 2]> {
+    let products = Reader { parts, shape_of }.products().ok()?;
+    Some(products.first()?.dims)
+}
+
 /// A product that was found, before it is compared with the base.
 struct Found {
     product: Product,
@@ -134,14 +151,45 @@ impl Reader<'_> {
         names.iter().map(one).collect::<Vec<_>>().join(" and ")
     }
 
-    /// Rows, rank and columns of `up` times `down`.
-    fn pair(&self, up: &String, down: &String) -> Result<[usize; 3], String> {
+    fn products(&self) -> Result<Vec<Found>, String> {
+        let all = [self.low_rank()?, self.hadamard()?, self.kronecker()?];
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    /// A pair with rows, rank and columns of its product.
+    fn pair(
+        &self,
+        (up, down): (&String, &String),
+        (core, turns): (&'static str, bool),
+    ) -> Result<(Pair, [usize; 3]), String> {
+        let core = self.get(LoraPart::Factor(core));
+        let is_turned = turns && core.is_some();
         let (b, a) = ((self.shape_of)(up), (self.shape_of)(down));
         let ([rows, rank], [other, columns]) = (matrix(&b), matrix(&a));
+        let [rows, rank] = if is_turned {
+            [rank, rows]
+        } else {
+            [rows, rank]
+        };
         if a.len() < 2 || b.len() < 2 || rank == 0 || rank != other {
             return Err(format!("{} are no pair", self.described(&[down, up])));
         }
-        Ok([rows, rank, columns])
+        let run = match core.map(|core| (self.shape_of)(core)).as_deref() {
+            None => 1,
+            Some([first, second, rest @ ..]) if [*first, *second] == [rank; 2] => count(rest),
+            Some(_) => {
+                let all: Vec<&String> =
+                    [Some(down), Some(up), core].into_iter().flatten().collect();
+                return Err(format!("{} do not fit together", self.described(&all)));
+            }
+        };
+        let pair = Pair {
+            up: up.clone(),
+            down: down.clone(),
+            core: core.cloned(),
+            is_turned,
+        };
+        Ok((pair, [rows, rank, columns * run]))
     }
 
     fn low_rank(&self) -> Result<Option<Found>, String> {
@@ -152,12 +200,9 @@ impl Reader<'_> {
             }
             (None, None) => return Ok(None),
         };
-        let [rows, rank, columns] = self.pair(up, down)?;
+        let (pair, [rows, rank, columns]) = self.pair((up, down), ("lora_mid", false))?;
         Ok(Some(Found {
-            product: Product::LowRank {
-                up: up.clone(),
-                down: down.clone(),
-            },
+            product: Product::LowRank(pair),
             rank: Some(rank),
             dims: [rows, columns],
             named: down.clone(),
@@ -178,17 +223,14 @@ impl Reader<'_> {
             let lacking: Vec<&str> = lacking.collect();
             return Err(format!("{named} has no {} with it", lacking.join(", ")));
         };
-        let first = self.pair(up1, down1)?;
-        let second = self.pair(up2, down2)?;
+        let (first_pair, first) = self.pair((up1, down1), ("hada_t1", true))?;
+        let (second_pair, second) = self.pair((up2, down2), ("hada_t2", true))?;
         if [first[0], first[2]] != [second[0], second[2]] {
             let all = self.described(&[up1, down1, up2, down2]);
             return Err(format!("{all} make two matrices of different shapes"));
         }
         Ok(Some(Found {
-            product: Product::Hadamard([
-                [up1.clone(), down1.clone()],
-                [up2.clone(), down2.clone()],
-            ]),
+            product: Product::Hadamard([first_pair, second_pair]),
             rank: Some(first[1]),
             dims: [first[0], first[2]],
             named: (*named).clone(),
@@ -203,8 +245,9 @@ impl Reader<'_> {
         let Some(named) = any.find_map(|name| self.get(LoraPart::Factor(name))) else {
             return Ok(None);
         };
-        let (left, left_rank, [o1, i1]) = self.factor(named, LEFT)?;
-        let (right, right_rank, [o2, i2]) = self.factor(named, RIGHT)?;
+        // The coarse factor has no core; no file has a tensor of this name.
+        let (left, left_rank, [o1, i1]) = self.factor(named, LEFT, "lokr_t1")?;
+        let (right, right_rank, [o2, i2]) = self.factor(named, RIGHT, "lokr_t2")?;
         Ok(Some(Found {
             product: Product::Kronecker { left, right },
             rank: right_rank.or(left_rank),
@@ -219,6 +262,7 @@ impl Reader<'_> {
         &self,
         named: &str,
         [whole, up, down]: [&'static str; 3],
+        core: &'static str,
     ) -> Result<(Factor, Option<usize>, [usize; 2]), String> {
         let get = |name| self.get(LoraPart::Factor(name));
         match (get(whole), get(up), get(down)) {
@@ -230,9 +274,8 @@ impl Reader<'_> {
                 Ok((Factor::Whole(name.clone()), None, matrix(&shape)))
             }
             (None, Some(up), Some(down)) => {
-                let [rows, rank, columns] = self.pair(up, down)?;
-                let (up, down) = (up.clone(), down.clone());
-                Ok((Factor::Product { up, down }, Some(rank), [rows, columns]))
+                let (pair, [rows, rank, columns]) = self.pair((up, down), (core, true))?;
+                Ok((Factor::Product(pair), Some(rank), [rows, columns]))
             }
             _ => Err(format!(
                 "{named} needs with it either {whole} or both {up} and {down}"
