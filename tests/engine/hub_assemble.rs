@@ -6,6 +6,7 @@ use one4d_engine::hub::{self, HubSettings, RepoCache, State, assemble, find, loo
 use one4d_engine::job::JobCtx;
 use one4d_engine::models::one4d::{ConditioningKind, Coupling};
 use one4d_engine::pipeline::{BundleManifest, CodecSpec, ImageSpec};
+use one4d_engine::weight_files::pickle;
 use one4d_engine::weight_files::weight_paths;
 use one4d_tests::hub_server::COMMIT;
 use one4d_tests::zip::zip;
@@ -236,6 +237,39 @@ fn embeddings_of_another_kind_or_width_are_refused() {
         );
         assert!(!out.join("model.json").exists());
     }
+}
+
+#[test]
+fn what_was_converted_serves_without_its_pickle() {
+    let Some(program) = program() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let settings = HubSettings::new("http://nobody.invalid", &folder.path().join("hub"));
+    let out = folder.path().join("model");
+    put_base(&settings.cache);
+    let values: Vec<f32> = (0..2 * DIM).map(|i| i as f32).collect();
+    put_adapters(&settings.cache, &torch_file(&values));
+    let entry = find("4dnex").unwrap();
+    let found = look(&settings, entry);
+    let pickles = found
+        .files()
+        .into_iter()
+        .filter(|file| pickle::is_pickle(file));
+    let pickles: Vec<PathBuf> = pickles.collect();
+    assert_eq!(pickles.len(), 1);
+    let converted = pickle::convert(&program, &pickles[0], &JobCtx::silent()).unwrap();
+    // Beside its pickle it is linked, not made again; without it as well.
+    for _ in 0..2 {
+        cook_with(&program, &settings, &out).unwrap();
+        let link = out.join("adapters/learnable_domain_embeddings.pt.safetensors");
+        assert_eq!(
+            link.canonicalize().unwrap(),
+            converted.canonicalize().unwrap()
+        );
+        std::fs::remove_file(&pickles[0]).ok();
+        assert_eq!(look(&settings, entry).state, State::Present);
+    }
+    std::fs::remove_file(converted).unwrap();
+    assert_eq!(look(&settings, entry).state, State::Partial);
 }
 
 #[test]

@@ -7,9 +7,11 @@ use candle_core::{DType, Device, Tensor, Var};
 use image::RgbImage;
 use one4d_engine::Result;
 use one4d_engine::job::JobCtx;
+use one4d_engine::models::clip_image::OnDemandClip;
 use one4d_engine::models::clip_vision::{ClipVision, ClipVisionConfig};
 use one4d_engine::models::one4d::{ConditioningKind, Coupling, Prediction};
 use one4d_engine::models::umt5::{Umt5Config, Umt5Encoder};
+use one4d_engine::models::umt5_text::OnDemandText;
 use one4d_engine::models::wan::WanDit;
 use one4d_engine::nn::{ParamStore, Weights};
 use one4d_engine::pipeline::{
@@ -84,6 +86,18 @@ fn shard(file: &Path, folder: &Path) {
     std::fs::remove_file(file).unwrap();
 }
 
+fn small_umt5() -> Umt5Config {
+    Umt5Config {
+        vocab_size: 300,
+        dim: 16,
+        ffn_dim: 24,
+        num_heads: 2,
+        head_dim: 8,
+        num_layers: 1,
+        ..Umt5Config::xxl()
+    }
+}
+
 #[test]
 fn a_model_in_shards_with_a_tokenizer_of_its_own_generates() -> Result<()> {
     let folder = tempfile::tempdir().unwrap();
@@ -92,15 +106,7 @@ fn a_model_in_shards_with_a_tokenizer_of_its_own_generates() -> Result<()> {
     }
     let at = |name: &str| folder.path().join(name);
     shard(&at("base.safetensors"), &at("transformer"));
-    let config = Umt5Config {
-        vocab_size: 300,
-        dim: 16,
-        ffn_dim: 24,
-        num_heads: 2,
-        head_dim: 8,
-        num_layers: 1,
-        ..Umt5Config::xxl()
-    };
+    let config = small_umt5();
     let store = ParamStore::default();
     let fresh = Weights::fresh(&store, 3, DType::F32, &Device::Cpu);
     Umt5Encoder::from_weights(&config, &fresh)?;
@@ -318,6 +324,51 @@ fn side_by_side_bundle(folder: &Path) {
     save("adapters.safetensors", adapters);
     let text = serde_json::to_vec(&manifest).unwrap();
     std::fs::write(folder.join("model.json"), text).unwrap();
+}
+
+#[test]
+fn encoders_are_checked_before_they_are_needed() -> Result<()> {
+    let folder = tempfile::tempdir().unwrap();
+    side_by_side_bundle(folder.path());
+    let path = folder.path().join("clip.safetensors");
+    let Some(ImageSpec::ClipVision { config, .. }) = BundleManifest::read(folder.path())?.image
+    else {
+        panic!("the model has an image encoder");
+    };
+    let open = || OnDemandClip::new(config.clone(), &path, &Device::Cpu);
+    assert!(open().is_ok());
+    let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu)?;
+    tensors.remove("pre_norm.weight");
+    candle_core::safetensors::save(&tensors, &path)?;
+    let said = open().err().unwrap().to_string();
+    assert!(
+        said.contains("clip.safetensors") && said.contains("pre_norm.weight [12] is missing"),
+        "{said}"
+    );
+
+    let path = folder.path().join("umt5.safetensors");
+    let words = Path::new(env!("CARGO_MANIFEST_DIR")).join("parity/cases/tokenizer/tokenizer.json");
+    let config = small_umt5();
+    let open = || {
+        let tokens = (words.as_path(), 24);
+        OnDemandText::new(config.clone(), &path, tokens, DType::F32, &Device::Cpu)
+    };
+    let store = ParamStore::default();
+    let fresh = Weights::fresh(&store, 3, DType::F32, &Device::Cpu);
+    Umt5Encoder::from_weights(&config, &fresh)?;
+    let named = |(name, var): (String, Var)| (name, var.as_detached_tensor());
+    let mut tensors: HashMap<String, Tensor> = store.vars().into_iter().map(named).collect();
+    candle_core::safetensors::save(&tensors, &path)?;
+    assert!(open().is_ok());
+    let wrong = Tensor::zeros((3, 3), DType::F32, &Device::Cpu)?;
+    tensors.insert("blocks.0.attn.q.weight".to_owned(), wrong);
+    candle_core::safetensors::save(&tensors, &path)?;
+    let said = open().err().unwrap().to_string();
+    assert!(
+        said.contains("umt5.safetensors") && said.contains("blocks.0.attn.q.weight is [3, 3]"),
+        "{said}"
+    );
+    Ok(())
 }
 
 #[test]

@@ -17,8 +17,6 @@ use crate::sampler::SolverKind;
 use crate::weight_files::{WeightFiles, pickle};
 use crate::{Error, Result, atomic_file};
 
-/// Endings of pickles, which are converted beside their links.
-const PICKLES: [&str; 2] = ["pth", "pt"];
 /// File and tensor of 4DNeX's domain embeddings.
 const DOMAINS: &str = "learnable_domain_embeddings";
 /// Tokens of a padded prompt.
@@ -341,24 +339,31 @@ impl Kitchen<'_> {
         }
     }
 
-    /// Links a file under a name, and converts it if it is a pickle.
+    /// Links a file under a name. A pickle is converted beside its link, unless that was done beside
+    /// the file itself.
     fn linked(&self, name: &str, file: &Path) -> Result<String> {
         self.ctx.check()?;
+        let converted = pickle::converted(file);
+        let file = converted.as_deref().unwrap_or(file);
+        let mut name = name.to_owned();
+        if pickle::is_pickle(Path::new(&name)) && !pickle::is_pickle(file) {
+            let of_converted = pickle::converted_path(Path::new(&name));
+            name = of_converted.to_string_lossy().into_owned();
+        }
         let file = std::path::absolute(file).map_err(|e| Error::io(file, e))?;
-        let place = self.out.join(name);
+        let place = self.out.join(&name);
         let folder = place.parent().unwrap_or(self.out);
         std::fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))?;
         if std::fs::symlink_metadata(&place).is_ok() {
             std::fs::remove_file(&place).map_err(|e| Error::io(&place, e))?;
         }
         link(&file, &place).map_err(|e| Error::io(&place, e))?;
-        let ending = place.extension().unwrap_or_default().to_string_lossy();
-        if PICKLES.contains(&ending.to_lowercase().as_str()) {
+        if pickle::is_pickle(&place) {
             let converted = pickle::convert(self.program, &place, self.ctx)?;
             let local = converted.strip_prefix(self.out).unwrap_or(&converted);
             return Ok(local.to_string_lossy().into_owned());
         }
-        Ok(name.to_owned())
+        Ok(name)
     }
 }
 

@@ -9,6 +9,7 @@ use super::cache::RepoCache;
 use super::catalogue::{Entry, Needed, Part};
 use super::names::{fits, tame};
 use super::settings::HubSettings;
+use crate::weight_files::pickle;
 
 /// How deep folders are searched, and how many entries.
 const MAX_DEPTH: usize = 6;
@@ -199,11 +200,13 @@ fn matching(needed: &Needed, listed: &[Listed]) -> Vec<Listed> {
         let fit = |file: &&Listed| fits(pattern, &file.0);
         listed.iter().filter(fit).cloned().collect()
     };
-    let wanted = fitting(needed.pattern);
-    match needed.instead {
-        Some(instead) if wanted.is_empty() => fitting(instead),
-        _ => wanted,
-    }
+    // What was converted serves as well as the pickle, which may be gone.
+    let converted = pickle::is_pickle(Path::new(needed.pattern))
+        .then(|| pickle::converted_path(Path::new(needed.pattern)));
+    let converted = converted.map(|pattern| pattern.to_string_lossy().into_owned());
+    let patterns = [Some(needed.pattern), needed.instead, converted.as_deref()];
+    let mut found = patterns.into_iter().flatten().map(fitting);
+    found.find(|files| !files.is_empty()).unwrap_or_default()
 }
 
 /// Shards that an index among the files names and that are not there.

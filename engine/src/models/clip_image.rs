@@ -8,9 +8,8 @@ use image::imageops::crop_imm;
 
 use super::clip_vision::{ClipVision, ClipVisionConfig, MEAN, STD};
 use super::pillow;
+use crate::Result;
 use crate::nn::Weights;
-use crate::weight_files::weight_paths;
-use crate::{Error, Result};
 
 /// Sharpness of torch's bicubic interpolation.
 const TORCH_CUBIC: f64 = -0.75;
@@ -121,14 +120,15 @@ pub struct OnDemandClip {
 }
 
 impl OnDemandClip {
-    /// Notes where the weights are.
+    /// Notes where the weights are, and checks their names and shapes.
     ///
     /// # Errors
-    /// Those of [`weight_paths`]; [`Error::Io`] for a file that is not there.
+    /// Those of opening; [`Error::Weights`](crate::Error::Weights) naming what is missing or
+    /// unexpected, so that a wrong file is told before anything is computed.
     pub fn new(config: ClipVisionConfig, weights: &Path, device: &Device) -> Result<Self> {
-        for path in weight_paths(weights)? {
-            std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?;
-        }
+        let unread = Weights::open(weights, DType::F32, device)?.unread();
+        ClipVision::from_weights(&config, &unread)?;
+        unread.finish()?;
         Ok(Self {
             config,
             weights: weights.to_owned(),
@@ -142,7 +142,7 @@ impl OnDemandClip {
     /// - returns `[1, N, E]`
     ///
     /// # Errors
-    /// [`Error::Weights`] naming what is missing or unexpected.
+    /// Those of reading.
     pub fn encode(&self, picture: &RgbImage, view: ClipView) -> Result<Tensor> {
         let weights = Weights::open(&self.weights, DType::F32, &self.device)?;
         let tower = ClipVision::from_weights(&self.config, &weights)?;

@@ -12,7 +12,6 @@ use tokenizers::Tokenizer;
 use super::TextEncoder;
 use super::umt5::{Umt5Config, Umt5Encoder};
 use crate::nn::Weights;
-use crate::weight_files::weight_paths;
 use crate::{Error, Result};
 
 /// Id of `</s>`, which ends every text.
@@ -139,11 +138,11 @@ pub struct OnDemandText {
 }
 
 impl OnDemandText {
-    /// Notes where the weights are and reads the tokenizer.
+    /// Notes where the weights are, checks their names and shapes, and reads the tokenizer.
     ///
     /// # Errors
-    /// Those of [`Umt5Tokenizer::load`] and [`weight_paths`], so that a missing file is told before
-    /// anything is computed.
+    /// Those of [`Umt5Tokenizer::load`] and of opening; [`Error::Weights`] naming what is missing or
+    /// unexpected, so that a wrong file is told before anything is computed.
     pub fn new(
         config: Umt5Config,
         weights: &Path,
@@ -152,9 +151,10 @@ impl OnDemandText {
         device: &Device,
     ) -> Result<Self> {
         let tokenizer = Umt5Tokenizer::load(tokenizer, max_len)?;
-        for path in weight_paths(weights)? {
-            std::fs::metadata(&path).map_err(|e| Error::io(&path, e))?;
-        }
+        // A streamed encoder reads its layers when they are needed.
+        let streamed = Weights::open(weights, dtype, device)?.streamed();
+        Umt5Encoder::from_weights(&config, &streamed)?;
+        streamed.finish()?;
         Ok(Self {
             config,
             weights: weights.to_owned(),

@@ -40,6 +40,23 @@ pub fn converted_path(source: &Path) -> PathBuf {
     PathBuf::from(name)
 }
 
+/// True for a name that pickles of weights have.
+pub fn is_pickle(path: &Path) -> bool {
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    ["pth", "pt"].contains(&ending.to_lowercase().as_str())
+}
+
+/// The converted file of a pickle, if there is one that is not older.
+pub fn converted(source: &Path) -> Option<PathBuf> {
+    let target = converted_path(source);
+    let modified = |path: &Path| {
+        std::fs::metadata(path)
+            .and_then(|data| data.modified())
+            .ok()
+    };
+    (modified(&target)? >= modified(source)?).then_some(target)
+}
+
 /// Converts a pickle in a child process of `program` (`one4d` itself) and returns the new file's path;
 /// does nothing if a converted file that is not older lies beside it.
 ///
@@ -47,14 +64,11 @@ pub fn converted_path(source: &Path) -> PathBuf {
 /// [`Error::Io`] if the child cannot be started; [`Error::Format`] with what the child said, or how
 /// it ended; [`Error::Cancelled`] within a tenth of a second.
 pub fn convert(program: &Path, source: &Path, ctx: &JobCtx) -> Result<PathBuf> {
-    let target = converted_path(source);
     let about = std::fs::metadata(source).map_err(|e| Error::io(source, e))?;
-    let modified = |path: &Path| std::fs::metadata(path).and_then(|data| data.modified());
-    if let (Ok(old), Ok(new)) = (modified(source), modified(&target))
-        && new >= old
-    {
+    if let Some(target) = converted(source) {
         return Ok(target);
     }
+    let target = converted_path(source);
     // The largest tensor is held some times over while it is copied.
     let limit = about.len().saturating_mul(4).saturating_add(HEADROOM_BYTES);
     let mut child = Command::new(program)
