@@ -128,9 +128,7 @@ struct Held {
     blocks: u64,
     rest: u64,
     adapters: u64,
-    /// LoRA files: their low-rank parts beside the weights, and the files while they are read.
-    loras: u64,
-    lora_files: u64,
+    loras: LoraBytes,
     /// Taken beside the weights while a block is read or rounded.
     transient: u64,
     codec: u64,
@@ -138,6 +136,53 @@ struct Held {
     /// The encoder while it reads a prompt, if it does not stay.
     text_at_work: u64,
     image_at_work: u64,
+}
+
+/// Bytes of LoRA files.
+#[derive(Clone, Copy, Debug, Default)]
+struct LoraBytes {
+    /// As they were read, while the denoiser is loaded; as long as it lasts where blocks are streamed.
+    read: u64,
+    /// Copies of all pairs as the layers hold them.
+    beside: u64,
+    /// Whether the pairs stay when the denoiser has been loaded.
+    stay: bool,
+}
+
+impl LoraBytes {
+    /// Pairs are merged only into f32 that stays; see `pipeline::load`. Beside a layer they take its
+    /// type. Those of one file in f32 are the very tensors that were read.
+    fn of(model: &ModelParts, machine: &Machine, holding: &Holding) -> Self {
+        let stay = holding.form != WeightForm::Plain || holding.streamed || machine.value_bytes < 4;
+        let is_half = model.dit.is_half(holding.form, machine.value_bytes);
+        // Files are read into main memory; a device holds the layers' copies alone.
+        let read = match machine.value_bytes {
+            4 => 4 * model.lora_values,
+            _ => 0,
+        };
+        let beside = match (stay, is_half) {
+            (false, _) => 0,
+            (true, true) => 2 * model.lora_values,
+            (true, false) if read == 0 || model.lora_files > 1 => 4 * model.lora_values,
+            (true, false) => 0,
+        };
+        Self { read, beside, stay }
+    }
+
+    /// What stays beside resident blocks; at the side of streamed ones the files do.
+    fn resident(&self, holding: &Holding) -> u64 {
+        match (self.stay, holding.streamed) {
+            (false, _) => 0,
+            (true, true) => self.read,
+            (true, false) if self.beside > 0 => self.beside,
+            (true, false) => self.read,
+        }
+    }
+
+    /// What loading takes more than that.
+    fn loading(&self, holding: &Holding) -> u64 {
+        (self.read + self.beside).saturating_sub(self.resident(holding))
+    }
 }
 
 impl Held {
@@ -172,23 +217,17 @@ impl Held {
             WeightForm::Plain | WeightForm::Bf16 | WeightForm::Stored => 0,
         };
         let two = layers.min(2);
-        // Merged only into f32 that stays; see `pipeline::load`.
-        let lies_beside = holding.form != WeightForm::Plain || holding.streamed || value < 4;
+        let loras = LoraBytes::of(model, machine, holding);
         Self {
             blocks: if holding.streamed {
-                two * (block + rest)
+                two * (block + rest) + two * loras.beside / layers.max(1)
             } else {
                 all + layers * rest
             },
             rest: dit.global_values * value,
             adapters: dit.adapters.global_values * value
                 + adapters * if holding.streamed { two } else { layers },
-            loras: if lies_beside {
-                4 * model.lora_values
-            } else {
-                0
-            },
-            lora_files: 4 * model.lora_values,
+            loras,
             transient: file_copy + wide_copy,
             codec: model.codec.values * value,
             text: if model.text.on_demand {
@@ -217,7 +256,7 @@ impl Held {
             Term::new("blocks of the denoiser", blocks),
             Term::new("rest of the denoiser", self.rest),
             Term::new(adapters, self.adapters),
-            Term::new("low-rank parts of LoRA files", self.loras),
+            Term::new("low-rank parts of LoRA files", self.loras.resident(holding)),
             Term::new("codec", self.codec),
             Term::new("text encoder", self.text),
         ];
@@ -241,7 +280,7 @@ impl Held {
         let mut stages = Vec::new();
         if !holding.streamed {
             let more = vec![
-                Term::new("LoRA files", self.lora_files),
+                Term::new("LoRA files", self.loras.loading(holding)),
                 Term::new("a matrix while it is converted", self.transient),
             ];
             stages.push(with("load", more));
@@ -263,7 +302,13 @@ impl Held {
         denoise.push(activations::given(&model.dit, &model.text, size, machine));
         denoise.push(activations::latents(size, run));
         denoise.push(activations::step_cache(&model.dit, size, run, machine));
-        denoise.extend(activations::block(&model.dit, size, holding, machine));
+        let has_pairs = self.loras.stay && model.lora_values > 0;
+        denoise.extend(activations::block(
+            (&model.dit, has_pairs),
+            size,
+            holding,
+            machine,
+        ));
         stages.push(with("denoise", denoise));
         stages.push(with(
             "decode",
