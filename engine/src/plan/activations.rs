@@ -208,6 +208,8 @@ fn decode_beside(
     // the last two have anything to keep.
     let has_past = latents as u64 > first;
     let kept = frame * 47 / 2 - if has_past { 0 } else { 4 * frame };
+    // A single frame is all that they can keep.
+    let kept = if run.frames <= 1 { kept / 2 } else { kept };
     // Pieces are joined when the last is done. Tiles go into a picture of their own.
     let part = 3 * 4 * (run.frames * height * width) as u64;
     let picture = if is_cut {

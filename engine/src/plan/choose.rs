@@ -161,21 +161,19 @@ impl LoraBytes {
             _ => 0,
         };
         let beside = match (stay, is_half) {
-            (false, _) => 0,
             (true, true) => 2 * model.lora_values,
             (true, false) if read == 0 || model.lora_files > 1 => 4 * model.lora_values,
-            (true, false) => 0,
+            (true | false, _) => 0,
         };
         Self { read, beside, stay }
     }
 
     /// What stays beside resident blocks; at the side of streamed ones the files do.
     fn resident(&self, holding: &Holding) -> u64 {
-        match (self.stay, holding.streamed) {
+        match (self.stay, self.beside) {
             (false, _) => 0,
-            (true, true) => self.read,
-            (true, false) if self.beside > 0 => self.beside,
-            (true, false) => self.read,
+            (true, copies) if copies > 0 && !holding.streamed => copies,
+            (true, _) => self.read,
         }
     }
 
