@@ -120,6 +120,23 @@ fn lora_files_and_the_step_cache_are_counted() {
     let tokens = 4 * 21 * 30 * 52 * 1536;
     assert_eq!(kept.bytes, 5 * tokens);
     assert!(with.time.reused_steps > 0 && with.time.denoise_secs < plain.time.denoise_secs);
+    // As measured on the bundled model: half of 50 steps at 0.08, and none of few.
+    let reused = |steps, step_cache| {
+        let run = RunShape {
+            steps,
+            step_cache,
+            ..FULL
+        };
+        plan::with_holding(&model, &run, &plain.machine, plain.holding)
+            .time
+            .reused_steps
+    };
+    assert!((24..30).contains(&reused(50, 0.08)));
+    assert!(reused(50, 0.15) > reused(50, 0.08) && reused(50, 0.05) < 24);
+    assert_eq!(
+        (reused(4, 0.1), reused(20, 0.05), reused(50, 0.0)),
+        (0, 0, 0)
+    );
     let assumed = Machine::gpu(80 * GB);
     let text = plan::with_holding(&model, &FULL, &assumed, plain.holding).to_string();
     assert!(text.contains("assumed speeds"), "{text}");
