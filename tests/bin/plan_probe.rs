@@ -1,24 +1,26 @@
 //! A denoiser held as a plan says, in a process whose memory is counted and may be limited.
 //!
-//! `plan_probe JOB.json` loads it, runs one step, writes the velocities beside the job as
-//! `NAME.f32` and prints the peak as JSON. Over the limit an allocation fails and the process ends.
+//! `plan_probe JOB.json` loads it, runs it, writes the latents beside the job as `NAME.f32` and prints
+//! the peak as JSON. Over the limit an allocation fails and the process ends.
 
 #![expect(
     clippy::print_stdout,
     reason = "the result goes to the test on standard output"
 )]
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use candle_core::{DType, Device, Tensor};
 use one4d_engine::job::JobCtx;
 use one4d_engine::memory::{self, CountingAllocator, PeakMeter};
-use one4d_engine::models::one4d::{DenoiserSpec, One4d};
+use one4d_engine::models::one4d::One4d;
 use one4d_engine::models::wan::vae::WanVae;
-use one4d_engine::models::{DenoiserInputs, VideoVae as _};
-use one4d_engine::nn::{ParamStore, Weights};
-use one4d_engine::plan::Holding;
+use one4d_engine::models::wan::{LoraPlacement, LoraStack};
+use one4d_engine::models::{Denoiser, DenoiserInputs, VideoVae as _};
+use one4d_engine::nn::{ParamStore, WeightForm, Weights};
+use one4d_engine::sampler::{self, Latents, Reusing, SamplerSettings, SolverKind};
 use one4d_tests::probe::{DecodeJob, ProbeJob};
 
 #[global_allocator]
@@ -40,8 +42,8 @@ fn main() -> anyhow::Result<()> {
     // The pool's threads and their stacks are no part of a plan.
     rayon::broadcast(|_| ());
     let meter = PeakMeter::start();
-    let model = load(&job.spec, folder, job.holding)?;
-    let out = step(&model, &job)?;
+    let model = load(&job, folder)?;
+    let out = run(&model, &job)?;
     let peak_bytes = meter.peak_bytes().context("memory is not counted")?;
     let bytes: Vec<u8> = out.iter().flat_map(|v| v.to_le_bytes()).collect();
     std::fs::write(folder.join(format!("{}.f32", job.name)), bytes)?;
@@ -49,15 +51,28 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn load(spec: &DenoiserSpec, folder: &std::path::Path, holding: Holding) -> anyhow::Result<One4d> {
-    let base = folder.join(&spec.base);
-    let mut base = Weights::open(&base, DType::F32, &Device::Cpu)?.in_form(holding.form);
+/// As the pipeline loads it.
+fn load(job: &ProbeJob, folder: &Path) -> anyhow::Result<One4d> {
+    let (spec, holding) = (&job.spec, job.holding);
+    let base = Weights::open(&folder.join(&spec.base), DType::F32, &Device::Cpu)?;
+    let files = job.loras.iter();
+    let files: Vec<_> = files
+        .map(|(name, strength)| (folder.join(name), *strength))
+        .collect();
+    let loras = Arc::new(LoraStack::open(&files, &base)?);
+    let placement = match holding.form {
+        WeightForm::Plain if !holding.streamed => LoraPlacement::Merged,
+        _ => LoraPlacement::Beside,
+    };
+    let mut base = loras.applied(&base, placement).in_form(holding.form);
     if holding.streamed {
         base = base.streamed();
     }
-    let adapters = folder.join(&spec.adapters);
-    let mut model = One4d::load(spec, &base, &adapters, &Device::Cpu)?;
+    let mut model = One4d::load(spec, &base, &folder.join(&spec.adapters), &Device::Cpu)?;
     model.limit_hidden(holding.hidden_tokens)?;
+    if placement == LoraPlacement::Beside {
+        model.put_beside(&loras)?;
+    }
     Ok(model)
 }
 
@@ -75,7 +90,7 @@ fn decode(job: &DecodeJob) -> anyhow::Result<u64> {
         .map(|(name, var)| (name, var.as_detached_tensor()))
         .collect();
     let weights = Weights::from_tensors(tensors, "codec", DType::F32, &Device::Cpu);
-    let codec = WanVae::new(&config, &weights)?;
+    let codec = WanVae::new(&config, &weights)?.with_tile(job.tile);
     let (h, w) = (job.height / 8, job.width / 8);
     let shape = (1, config.z_dim, (job.frames - 1) / 4 + 1, h, w);
     let latents = Tensor::ones(shape, DType::F32, &Device::Cpu)?;
@@ -85,8 +100,8 @@ fn decode(job: &DecodeJob) -> anyhow::Result<u64> {
     meter.peak_bytes().context("memory is not counted")
 }
 
-/// Velocities of both branches with guidance: four rows.
-fn step(model: &One4d, job: &ProbeJob) -> anyhow::Result<Vec<f32>> {
+/// Latents of both branches after a few steps.
+fn run(model: &One4d, job: &ProbeJob) -> anyhow::Result<Vec<f32>> {
     let cfg = &job.spec.config;
     let [t, h, w] = job.grid;
     let clip = |seed: usize, channels: usize| -> anyhow::Result<Tensor> {
@@ -104,13 +119,32 @@ fn step(model: &One4d, job: &ProbeJob) -> anyhow::Result<Vec<f32>> {
         image: None,
         xyz: None,
     };
-    let velocities = model.forward(
-        &clip(1, cfg.out_dim)?,
-        &clip(2, cfg.out_dim)?,
-        &[0.7],
+    let noise = Latents {
+        rgb: clip(1, cfg.out_dim)?,
+        xyz: clip(2, cfg.out_dim)?,
+    };
+    let settings = SamplerSettings {
+        solver: SolverKind::Euler,
+        steps: job.run.steps,
+        shift: 3.0,
+        guidance: job.run.guidance,
+    };
+    let reusing = Reusing::new(model, job.run.step_cache, job.run.steps);
+    let denoiser: &dyn Denoiser = if job.run.step_cache > 0.0 {
+        &reusing
+    } else {
+        model
+    };
+    let silent = &mut |_, _: &Latents| Ok(());
+    let latents = sampler::sample(
+        denoiser,
+        &noise,
         &inputs,
+        &settings,
+        &JobCtx::silent(),
+        silent,
     )?;
-    let mut out = velocities.rgb.flatten_all()?.to_vec1::<f32>()?;
-    out.extend(velocities.xyz.flatten_all()?.to_vec1::<f32>()?);
+    let mut out = latents.rgb.flatten_all()?.to_vec1::<f32>()?;
+    out.extend(latents.xyz.flatten_all()?.to_vec1::<f32>()?);
     Ok(out)
 }

@@ -15,8 +15,8 @@ use one4d_engine::models::umt5_text::OnDemandText;
 use one4d_engine::models::wan::WanDit;
 use one4d_engine::nn::{ParamStore, Weights};
 use one4d_engine::pipeline::{
-    BundleManifest, FastSpec, ImageSpec, LoraChoice, LoraSpec, Observed, ObservedFrame, Preset,
-    Request, SamplingDefaults, TextSpec,
+    BundleManifest, FastSpec, ImageSpec, LoraChoice, LoraSpec, LoraWish, Observed, ObservedFrame,
+    Preset, Request, SamplingDefaults, TextSpec, bundle_parts,
 };
 use one4d_tests::bundle::SIZE;
 use one4d_tests::draw;
@@ -208,6 +208,24 @@ fn loras_and_the_fast_preset_reach_the_run() -> Result<()> {
     assert_eq!(settled["shift"], 5.0);
     let error = with(&[], Preset::Fast, None).unwrap_err().to_string();
     assert!(error.contains("distilled"), "{error}");
+    let named = |name: &str, strength| LoraChoice {
+        path: name.into(),
+        strength,
+    };
+    let few = |loras: Vec<LoraChoice>| {
+        let request = Request {
+            loras,
+            ..Request::default()
+        };
+        let way = request.few_steps();
+        (way.steps, way.shift)
+    };
+    let causvid = || named("CausVid_rank32.safetensors", 0.8);
+    let eight = |strength| named("mine_8step.safetensors", strength);
+    assert_eq!(few(vec![named("style.safetensors", 1.0)]), (4, 5.0));
+    assert_eq!(few(vec![named("style", 1.0), causvid()]), (4, 8.0));
+    assert_eq!(few(vec![eight(1.0), causvid()]), (8, 5.0));
+    assert_eq!(few(vec![eight(0.0), causvid()]), (4, 8.0));
     std::fs::write(&path, b"no file of tensors").unwrap();
     let error = with(&[1.0], Preset::Standard, Some(1))
         .unwrap_err()
@@ -249,6 +267,20 @@ fn a_bundle_brings_its_own_fast_preset() -> Result<()> {
         };
         run(request, None, &JobCtx::silent())
     };
+    // What the plan of a model folder counts is what its run loads.
+    let planned = |preset, loras| {
+        let wish = LoraWish { loras, preset };
+        let parts = bundle_parts(folder.path(), &wish)?;
+        Result::Ok((parts.lora_files, parts.lora_values))
+    };
+    let (files, values) = planned(Preset::Fast, Vec::new())?;
+    assert_eq!((files, values > 0), (1, true));
+    assert_eq!(planned(Preset::Standard, Vec::new())?, (0, 0));
+    let twice = LoraChoice {
+        path: path.clone(),
+        strength: 1.0,
+    };
+    assert_eq!(planned(Preset::Fast, vec![twice])?, (2, 2 * values));
     let (output, fast) = with(Preset::Fast, Vec::new(), None)?;
     assert_eq!(output.report["settled"]["steps"], 3);
     let chosen = LoraChoice {

@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use candle_core::{D, DType, Device, Tensor};
 use one4d_engine::models::TextEncoder as _;
 use one4d_engine::models::byte_text::{ByteTextEncoder, TextSpec};
+use one4d_engine::models::clip_vision::{ClipVision, ClipVisionConfig};
 use one4d_engine::models::umt5::{HUGGING_FACE, Umt5Config, Umt5Encoder};
+use one4d_engine::models::wan::vae::{WanVae, WanVaeConfig};
 use one4d_engine::models::wan::{WanConfig, WanDit, keys};
-use one4d_engine::nn::{ParamStore, RopeTable, ShapeStore, Weights, apply_rope};
+use one4d_engine::nn::{ParamStore, RopeTable, ShapeStore, WeightForm, Weights, apply_rope};
 use one4d_engine::{Error, Result};
 use one4d_tests::draw;
 
@@ -342,4 +344,85 @@ fn hugging_face_names_load_the_same_encoder() -> Result<()> {
     let difference = max_difference(&ours.forward(&ids, &mask)?, &loaded.forward(&ids, &mask)?)?;
     assert_eq!(difference, 0.0);
     Ok(())
+}
+
+#[test]
+fn a_small_file_taken_for_a_large_network_is_refused_without_the_memory_of_one() {
+    let tiny = ParamStore::default();
+    WanDit::from_weights(&WanConfig::tiny(), &fresh(&tiny)).unwrap();
+    for form in [
+        WeightForm::Plain,
+        WeightForm::Bf16,
+        WeightForm::Stored,
+        WeightForm::Q4K,
+    ] {
+        // In f32 the network would take 65 GB.
+        let weights = Weights::from_tensors(tensors(&tiny), "tiny", DType::F32, CPU);
+        let weights = weights.in_form(form);
+        WanDit::from_weights(&WanConfig::fun_inp_14b(), &weights).unwrap();
+        let error = weights.finish().unwrap_err().to_string();
+        assert!(error.contains("must be [5120, 5120]"), "{form:?}: {error}");
+    }
+    let weights = Weights::from_tensors(HashMap::new(), "nothing", DType::F32, CPU);
+    Umt5Encoder::from_weights(&Umt5Config::xxl(), &weights).unwrap();
+    let error = weights.finish().unwrap_err().to_string();
+    assert!(error.contains("[256384, 4096] is missing"), "{error}");
+}
+
+#[test]
+fn a_configuration_out_of_bounds_is_refused_by_its_key() {
+    let nothing = || Weights::from_tensors(HashMap::new(), "nothing", DType::F32, CPU);
+    let much = [1 << 21, 1 << 32, usize::MAX];
+    for value in much {
+        let named = |result: Result<()>, key: &str| {
+            let error = result.unwrap_err().to_string();
+            assert!(error.contains(&format!("`{key}`")), "{key}: {error}");
+        };
+        type Set<T> = fn(&mut T, usize);
+        let wan: [(&str, Set<WanConfig>); 6] = [
+            ("dim", |c, n| c.dim = n),
+            ("ffn_dim", |c, n| c.ffn_dim = n),
+            ("text_dim", |c, n| c.text_dim = n),
+            ("num_layers", |c, n| c.num_layers = n),
+            ("image_len", |c, n| c.image_len = Some(n)),
+            ("patch_size", |c, n| c.patch[2] = n),
+        ];
+        for (key, set) in wan {
+            let mut config = WanConfig::tiny();
+            set(&mut config, value);
+            named(WanDit::from_weights(&config, &nothing()).map(drop), key);
+        }
+        let umt5: [(&str, Set<Umt5Config>); 3] = [
+            ("vocab_size", |c, n| c.vocab_size = n),
+            ("d_ff", |c, n| c.ffn_dim = n),
+            ("num_layers", |c, n| c.num_layers = n),
+        ];
+        for (key, set) in umt5 {
+            let mut config = Umt5Config::xxl();
+            set(&mut config, value);
+            named(
+                Umt5Encoder::from_weights(&config, &nothing()).map(drop),
+                key,
+            );
+        }
+        let clip: [(&str, Set<ClipVisionConfig>); 2] = [
+            ("hidden_size", |c, n| c.dim = n),
+            ("image_size", |c, n| c.image_size = n),
+        ];
+        for (key, set) in clip {
+            let mut config = ClipVisionConfig::default();
+            set(&mut config, value);
+            named(ClipVision::from_weights(&config, &nothing()).map(drop), key);
+        }
+        let vae: [(&str, Set<WanVaeConfig>); 3] = [
+            ("base_dim", |c, n| c.base_dim = n),
+            ("decoder_base_dim", |c, n| c.decoder_base_dim = Some(n)),
+            ("num_res_blocks", |c, n| c.num_res_blocks = n),
+        ];
+        for (key, set) in vae {
+            let mut config = WanVaeConfig::tiny();
+            set(&mut config, value);
+            named(WanVae::new(&config, &nothing()).map(drop), key);
+        }
+    }
 }

@@ -1,7 +1,8 @@
 //! Parity with the public reference implementations: reads a case folder, computes, compares.
 //!
-//! A case is what `tests/parity/generate.py` writes: `config.json` as the reference library saves
-//! it, `weights.safetensors` with its key names, `io.safetensors` with `in.*` and `out.*`.
+//! A case is what `tests/parity/generate.py` and `generate_files.py` write: `config.json` as the
+//! reference library saves it, `weights.safetensors` (or `weights.gguf`, or shards with
+//! `weights.safetensors.index.json`) with its key names, `io.safetensors` with `in.*` and `out.*`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -127,8 +128,15 @@ impl Case {
     }
 
     fn weights(&self) -> Result<Weights> {
-        let path = self.folder.join("weights.safetensors");
-        Ok(Weights::from_files(&[path], DType::F32, &Device::Cpu)?)
+        let names = [
+            "weights.safetensors",
+            "weights.safetensors.index.json",
+            "weights.gguf",
+        ];
+        let mut paths = names.iter().map(|name| self.folder.join(name));
+        let path = paths.find(|path| path.is_file());
+        let path = path.with_context(|| format!("none of {} is there", names.join(", ")))?;
+        Ok(Weights::open(&path, DType::F32, &Device::Cpu)?)
     }
 
     fn transformer(&self) -> Result<Outputs> {

@@ -11,7 +11,7 @@ use one4d_engine::models::one4d::{
 };
 use one4d_engine::models::wan::vae::WanVaeConfig;
 use one4d_engine::models::wan::{WanConfig, WanDit};
-use one4d_engine::nn::{ShapeStore, Weights};
+use one4d_engine::nn::{Init, ShapeStore, Weights};
 use one4d_engine::plan::Holding;
 use serde::{Deserialize, Serialize};
 
@@ -24,10 +24,25 @@ pub struct ProbeJob {
     pub spec: DenoiserSpec,
     /// How it is held.
     pub holding: Holding,
+    /// LoRA files beside the job, with strengths.
+    pub loras: Vec<(String, f64)>,
     /// Latents along t, h, w.
     pub grid: [usize; 3],
+    /// How the run samples: steps, guidance, threshold of the step cache.
+    pub run: ProbeRun,
     /// Most bytes that the process may hold.
     pub limit_bytes: Option<u64>,
+}
+
+/// How a probe samples.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub struct ProbeRun {
+    /// Steps of Euler.
+    pub steps: usize,
+    /// Guidance scale; 1 is one row a branch.
+    pub guidance: f64,
+    /// Threshold of the step cache, 0 for none.
+    pub step_cache: f64,
 }
 
 /// One clip decoded by a codec of random weights.
@@ -41,6 +56,8 @@ pub struct DecodeJob {
     pub height: usize,
     /// Width in pixels.
     pub width: usize,
+    /// Longest side of a tile in latent cells.
+    pub tile: Option<usize>,
 }
 
 impl DecodeJob {
@@ -73,6 +90,30 @@ pub fn probe_config() -> WanConfig {
 /// Adapters of such a denoiser.
 pub fn probe_adapters(cfg: &WanConfig) -> AdapterConfig {
     AdapterConfig::new(Coupling::Decoupled, 8, cfg.num_layers)
+}
+
+/// Writes a LoRA file of rank `rank` for every linear layer of the blocks, f32; returns its values.
+///
+/// # Errors
+/// Those of writing.
+pub fn write_probe_lora(path: &Path, cfg: &WanConfig, rank: usize) -> Result<u64> {
+    let shapes = ShapeStore::default();
+    WanDit::from_weights(cfg, &Weights::dry(&shapes, DType::F32, &Device::Cpu))?;
+    let pairs = ShapeStore::default();
+    let weights = Weights::dry(&pairs, DType::F32, &Device::Cpu);
+    let mut values = 0;
+    for (name, shape) in shapes.shapes() {
+        let module = name.strip_suffix(".weight");
+        let module = module.filter(|_| name.starts_with("blocks.") && shape.len() == 2);
+        let Some(module) = module else { continue };
+        for (side, shape) in [("lora_A", [rank, shape[1]]), ("lora_B", [shape[0], rank])] {
+            let place = weights.pp(format!("{module}.{side}"));
+            place.get(&shape, "weight", Init::Const(0.0))?;
+            values += (shape[0] * shape[1]) as u64;
+        }
+    }
+    candle_core::safetensors::save(&tensors(&pairs, DType::F32, 3)?, path)?;
+    Ok(values)
 }
 
 /// Writes base (in `dtype`) and adapters (f32) of random values into a folder.

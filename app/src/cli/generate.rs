@@ -46,7 +46,8 @@ pub struct Args {
     /// Time shift of the schedule; more spends more steps on what is coarse.
     #[arg(long, value_name = "X")]
     shift: Option<f64>,
-    /// Where the other defaults come from: `fast` takes few steps with a distilled LoRA.
+    /// Where the other defaults come from: `fast` takes few steps with a distilled LoRA, as many and with
+    /// the shift that the model says, or else the file's name.
     #[arg(long, value_enum, default_value_t)]
     preset: PresetName,
     /// A LoRA file with its strength, 1 if not given; may be repeated.
@@ -67,15 +68,24 @@ pub struct Args {
 
 /// `--preset`.
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum PresetName {
+pub(super) enum PresetName {
     #[default]
     Standard,
     Fast,
 }
 
+impl From<PresetName> for Preset {
+    fn from(name: PresetName) -> Self {
+        match name {
+            PresetName::Standard => Self::Standard,
+            PresetName::Fast => Self::Fast,
+        }
+    }
+}
+
 /// Reads `FILE[:STRENGTH]`. What follows the last colon counts as a strength only if it is a number,
 /// so that paths may hold colons.
-fn lora(text: &str) -> std::result::Result<LoraChoice, String> {
+pub(super) fn lora(text: &str) -> std::result::Result<LoraChoice, String> {
     let (path, strength) = match text.rsplit_once(':') {
         Some((path, number)) if !path.is_empty() => match number.parse::<f64>() {
             Ok(strength) => (path, strength),
@@ -122,10 +132,7 @@ impl Args {
             guidance: self.cfg,
             step_cache: self.step_cache,
             shift: self.shift,
-            preset: match self.preset {
-                PresetName::Standard => Preset::Standard,
-                PresetName::Fast => Preset::Fast,
-            },
+            preset: self.preset.into(),
             loras: self.lora,
             seed: self.seed,
             device: match self.device {

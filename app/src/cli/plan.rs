@@ -6,10 +6,14 @@ use one4d_engine::Result;
 use one4d_engine::device::DeviceChoice;
 use one4d_engine::models::wan::WanConfig;
 use one4d_engine::nn::WeightForm;
-use one4d_engine::pipeline::{self, BundleManifest, Observed, Request};
+use one4d_engine::pipeline::{
+    self, BundleManifest, LoraChoice, LoraWish, Observed, Preset, Request,
+};
 use one4d_engine::plan::{self, Machine, ModelParts, Rates, RunShape, parse_bytes};
 use one4d_engine::worker::Output;
 use serde_json::json;
+
+use super::generate::{PresetName, lora};
 
 /// What a run may take, and how the weights are held.
 #[derive(Clone, Copy, Debug, clap::Args)]
@@ -81,9 +85,43 @@ pub struct Args {
     /// Guidance scale; 1 switches guidance off.
     #[arg(long, value_name = "X")]
     cfg: Option<f64>,
+    /// Where the other defaults come from, as for `generate`.
+    #[arg(long, value_enum, default_value_t)]
+    preset: PresetName,
+    /// A LoRA file with its strength, as for `generate`; may be repeated.
+    #[arg(long, value_name = "FILE[:STRENGTH]", value_parser = lora)]
+    lora: Vec<LoraChoice>,
     /// Threshold of the step cache, as for `generate`.
     #[arg(long, value_name = "THRESHOLD", default_value_t = 0.0)]
     step_cache: f64,
+}
+
+/// A model that need not be there, and how its publishers sample it.
+fn public_size(
+    name: &str,
+    config: &WanConfig,
+    request: &Request,
+) -> Result<(ModelParts, RunShape)> {
+    let loras = request.loras.iter();
+    let files: Vec<_> = loras
+        .map(|lora| (lora.path.clone(), lora.strength))
+        .collect();
+    let parts = ModelParts {
+        lora_values: pipeline::lora_values(&files)?,
+        lora_files: files.len(),
+        ..ModelParts::of_wan(name, config, WeightForm::Bf16)?
+    };
+    let fast = (request.preset == Preset::Fast).then(|| request.few_steps());
+    let run = RunShape {
+        frames: 81,
+        height: 480,
+        width: 832,
+        steps: fast.map_or(50, |way| way.steps),
+        guided: fast.is_none_or(|way| way.guidance != 1.0),
+        step_cache: 0.0,
+        has_image: true,
+    };
+    Ok((parts, run))
 }
 
 impl Args {
@@ -102,30 +140,22 @@ impl Args {
             "wan-1.3b" => Some(("Wan 2.1 Fun 1.3B InP", WanConfig::fun_inp_1_3b())),
             _ => None,
         });
+        let request = Request {
+            observed: Observed::Frames(Vec::new()),
+            preset: self.preset.into(),
+            loras: self.lora,
+            ..Request::default()
+        };
         let (parts, mut run) = match preset {
-            Some((name, config)) => (
-                ModelParts::of_wan(name, &config, WeightForm::Bf16)?,
-                RunShape {
-                    frames: 81,
-                    height: 480,
-                    width: 832,
-                    steps: 50,
-                    guided: true,
-                    step_cache: 0.0,
-                    has_image: true,
-                },
-            ),
+            Some((name, config)) => public_size(name, &config, &request)?,
             None => {
                 let folder = match self.model {
                     Some(folder) => folder,
                     None => pipeline::bundled_model()?,
                 };
-                let request = Request {
-                    observed: Observed::Frames(Vec::new()),
-                    ..Request::default()
-                };
                 let shape = pipeline::run_shape(&request, &BundleManifest::read(&folder)?);
-                (pipeline::bundle_parts(&folder)?, shape)
+                let parts = pipeline::bundle_parts(&folder, &LoraWish::from(&request))?;
+                (parts, shape)
             }
         };
         run.frames = self.frames.unwrap_or(run.frames).clamp(1, 100_000);

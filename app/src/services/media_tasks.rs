@@ -9,7 +9,7 @@ use image::imageops::thumbnail;
 use one4d_engine::device::DeviceChoice;
 use one4d_engine::job::JobCtx;
 use one4d_engine::media::{self, ClipRequest, Frame, Sampling};
-use one4d_engine::pipeline::{BundleManifest, bundle_parts, bundled_model, check_lora};
+use one4d_engine::pipeline::{BundleManifest, LoraWish, bundle_parts, bundled_model, check_lora};
 use one4d_engine::plan::Machine;
 use one4d_engine::scene::{Scene4d, validity};
 
@@ -220,7 +220,7 @@ fn checked_lora(model: Option<&Path>, file: &Path) -> LoraState {
 fn planner(folder: &Path) -> one4d_engine::Result<Planner> {
     let device = DeviceChoice::Auto.open()?;
     Ok(Planner {
-        parts: bundle_parts(folder)?,
+        parts: bundle_parts(folder, &LoraWish::default())?,
         machine: Machine::detect(&device, None),
     })
 }

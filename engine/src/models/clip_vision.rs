@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::limits::Sizes;
 use super::names::NameTable;
 use super::reference_config::ReferenceConfig;
 use crate::nn::{Init, Linear, Weights, attention, gelu_erf, layer_norm, linear};
@@ -101,9 +102,31 @@ impl ClipVisionConfig {
             num_layers: keys.count("num_hidden_layers", 12)?,
             eps: keys.number("layer_norm_eps", 1e-5)?,
         };
+        config.validate()?;
+        Ok(config)
+    }
+
+    /// Checks what the layers rely on.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming the key that is out of bounds, or what does not divide.
+    pub fn validate(&self) -> Result<()> {
+        let sizes = Sizes {
+            network: "CLIP",
+            sizes: &[
+                ("hidden_size", self.dim),
+                ("intermediate_size", self.ffn_dim),
+            ],
+            layers: &[
+                ("num_hidden_layers", self.num_layers),
+                ("image_size", self.image_size),
+            ],
+            factors: &[],
+        };
+        sizes.check()?;
         let whole = |n: usize, by: usize| by > 0 && n > 0 && n.is_multiple_of(by);
-        if whole(config.image_size, config.patch_size) && whole(config.dim, config.num_heads) {
-            return Ok(config);
+        if whole(self.image_size, self.patch_size) && whole(self.dim, self.num_heads) {
+            return Ok(());
         }
         Err(Error::invalid(
             "CLIP configuration",
@@ -203,8 +226,9 @@ impl ClipVision {
     /// Hugging Face's. The last block, the norm after it and the text tower are left unread.
     ///
     /// # Errors
-    /// Problems of single tensors are noted for [`Weights::finish`].
+    /// As [`ClipVisionConfig::validate`]; problems of single tensors are noted for [`Weights::finish`].
     pub fn from_weights(cfg: &ClipVisionConfig, weights: &Weights) -> Result<Self> {
+        cfg.validate()?;
         let holds = |place: &Weights, name: &str| place.shape(name).is_some();
         let below = weights.pp("vision_model");
         let theirs = [&below, weights]

@@ -5,6 +5,7 @@
 pub mod byte_text;
 pub mod clip_image;
 pub mod clip_vision;
+mod limits;
 pub mod linear_codec;
 pub mod names;
 pub mod one4d;

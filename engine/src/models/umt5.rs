@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::limits::Sizes;
 use super::names::NameTable;
 use super::reference_config::ReferenceConfig;
 use crate::Result;
@@ -130,6 +131,31 @@ impl Umt5Config {
             max_distance: keys.count("relative_attention_max_distance", 128)?,
             eps: keys.number("layer_norm_epsilon", 1e-6)?,
         })
+    }
+
+    /// Checks what the layers rely on.
+    ///
+    /// # Errors
+    /// [`crate::Error::Invalid`] naming the key that is out of bounds.
+    pub fn validate(&self) -> Result<()> {
+        let sizes = Sizes {
+            network: "UMT5",
+            sizes: &[
+                ("vocab_size", self.vocab_size),
+                ("d_model", self.dim),
+                ("d_ff", self.ffn_dim),
+                ("num_heads", self.num_heads),
+                ("d_kv", self.head_dim),
+                (
+                    "num_heads x d_kv",
+                    self.num_heads.saturating_mul(self.head_dim),
+                ),
+                ("relative_attention_num_buckets", self.num_buckets),
+            ],
+            layers: &[("num_layers", self.num_layers)],
+            factors: &[],
+        };
+        sizes.check()
     }
 }
 
@@ -271,7 +297,11 @@ pub struct Umt5Encoder {
 impl Umt5Encoder {
     /// Reads the encoder under the official, Hugging Face's or llama.cpp's names, or starts a fresh one.
     /// At a streamed place its layers are looked up now and read for each text, two in memory at a time.
+    ///
+    /// # Errors
+    /// As [`Umt5Config::validate`].
     pub fn from_weights(cfg: &Umt5Config, weights: &Weights) -> Result<Self> {
+        cfg.validate()?;
         let weights = if weights.shape("enc.output_norm.weight").is_some() {
             weights.renamed(|name| GGUF.theirs(name))
         } else if weights.shape("encoder.final_layer_norm.weight").is_some() {

@@ -320,7 +320,8 @@ impl Weights {
 
     /// A tensor by name and shape.
     ///
-    /// A missing or misshapen tensor is noted for [`Self::finish`] and replaced by zeros.
+    /// A missing or misshapen tensor is noted for [`Self::finish`] and replaced by zeros that take no
+    /// memory: a file of another size must not cost that of the network that was asked for.
     pub fn get(&self, shape: &[usize], name: &str, init: Init) -> Result<Tensor> {
         let path = self.path(name);
         let found = match &*self.source {
@@ -352,7 +353,7 @@ impl Weights {
             }
             None => report.problems.push(format!("{path} {shape:?} is missing")),
         }
-        Ok(Tensor::zeros(shape, self.dtype, &self.device)?)
+        self.dry_zeros(shape)
     }
 
     /// The weight `[O, I]` of a frozen linear layer, in the form of this place.
@@ -366,6 +367,9 @@ impl Weights {
         match self.form {
             WeightForm::Plain => plain(self),
             WeightForm::Bf16 => plain(&self.in_dtype(DType::BF16)),
+            WeightForm::Q8_0 | WeightForm::Q4K if self.shape(name).as_deref() != Some(&shape) => {
+                plain(self)
+            }
             WeightForm::Q8_0 | WeightForm::Q4K => {
                 let wide = self.in_dtype(DType::F32).get(&shape, name, init)?;
                 LinearWeight::rounded(&wide, self.form)

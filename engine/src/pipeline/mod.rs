@@ -34,7 +34,7 @@ pub(crate) use load::bundle_file;
 pub use load::{LoraWish, Model, asset, bundled_model};
 pub use lora_check::{LoraFit, check_lora, is_lora_file};
 pub use observe::{ClipSize, Fitting, ObservedClip, observe};
-pub use planning::{bundle_parts, plan_request, run_shape};
+pub use planning::{bundle_parts, lora_values, plan_request, run_shape};
 pub use render::render_clips;
 pub use run::{Generated, generate, generate_from};
 pub use runner::PipelineRunner;

@@ -15,11 +15,12 @@ use crate::plan::{
 };
 use crate::{Error, Result};
 
-/// Sizes of a bundle's parts, from its manifest and the headers of its files.
+/// Sizes of a bundle's parts with the LoRA files that a request puts on it, from its manifest and the
+/// headers of the files.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::Format`] for files that are not there or not what they should be.
-pub fn bundle_parts(folder: &Path) -> Result<ModelParts> {
+pub fn bundle_parts(folder: &Path, wish: &LoraWish) -> Result<ModelParts> {
     let manifest = BundleManifest::read(folder)?;
     let file_bytes = |name: &str| -> Result<u64> {
         let path = bundle_file(folder, name)?;
@@ -44,18 +45,23 @@ pub fn bundle_parts(folder: &Path) -> Result<ModelParts> {
     let adapters = bundle_file(folder, &spec.adapters)?;
     let adapters = AdapterFile::open(&adapters, DType::F32, &Device::Cpu)?;
     let adapters = adapters.config(&spec.config, spec.adapter_scale)?;
+    let loras = wish.files(folder, &manifest)?;
     Ok(ModelParts {
         text: TextParts::of_spec(&manifest.text, file_bytes)?,
         image,
         codec,
         dit: DitParts::of_file(&spec.config, &adapters, &base)?,
-        lora_values: 0,
+        lora_values: lora_values(&loras)?,
+        lora_files: loras.len(),
         name: manifest.name,
     })
 }
 
-/// Values of all LoRA files, from their headers. A file that is not there is named when it is loaded.
-fn lora_values(files: &[(PathBuf, f64)]) -> Result<u64> {
+/// Values of LoRA files, from their headers. A file that is not there is named when it is loaded.
+///
+/// # Errors
+/// [`Error::Format`] for a file that cannot be read.
+pub fn lora_values(files: &[(PathBuf, f64)]) -> Result<u64> {
     let mut values = 0;
     for (path, _) in files.iter().filter(|(path, _)| path.exists()) {
         let file = Weights::open(path, DType::F32, &Device::Cpu)?;
@@ -99,9 +105,8 @@ pub fn plan_request(request: &Request, rates: Option<Rates>, freed_bytes: u64) -
         Some(folder) => folder.clone(),
         None => bundled_model()?,
     };
-    let mut parts = bundle_parts(&folder)?;
+    let parts = bundle_parts(&folder, &LoraWish::from(request))?;
     let manifest = BundleManifest::read(&folder)?;
-    parts.lora_values = lora_values(&LoraWish::from(request).files(&folder, &manifest)?)?;
     let device = request.device.open()?;
     let mut machine = Machine::detect(&device, request.memory_bytes);
     if request.memory_bytes.is_none() && machine.knows_memory() {

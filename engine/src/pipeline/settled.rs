@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{BundleManifest, Model, Preset, Request, SamplingDefaults, windows};
+use super::{BundleManifest, Model, Preset, Request, SamplingDefaults, few_steps_by_name, windows};
 use crate::sampler::SolverKind;
 use crate::{Error, Result};
 
@@ -97,6 +97,17 @@ pub(super) fn sampling_defaults(request: &Request, manifest: &BundleManifest) ->
     let fast = manifest.fast.as_ref();
     match request.preset {
         Preset::Standard => manifest.sampling,
-        Preset::Fast => fast.map_or_else(SamplingDefaults::distilled, |fast| fast.sampling),
+        Preset::Fast => fast.map_or_else(|| request.few_steps(), |fast| fast.sampling),
+    }
+}
+
+impl Request {
+    /// How its LoRA files are sampled in few steps: as the name of the first one says that says so,
+    /// else as most are.
+    pub fn few_steps(&self) -> SamplingDefaults {
+        let at_work = self.loras.iter().filter(|lora| lora.strength != 0.0);
+        let told = at_work.filter_map(|lora| few_steps_by_name(&lora.path));
+        let told = told.map(|found| found.sampling).next();
+        told.unwrap_or_else(SamplingDefaults::distilled)
     }
 }

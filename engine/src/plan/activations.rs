@@ -41,9 +41,10 @@ impl Tokens {
     }
 }
 
-/// What one block holds at its widest, beside its weights.
+/// What one block holds at its widest, beside its weights; with `has_pairs`, low-rank pairs of LoRA
+/// files lie beside its layers.
 pub(super) fn block(
-    dit: &DitParts,
+    (dit, has_pairs): (&DitParts, bool),
     size: Tokens,
     holding: &Holding,
     machine: &Machine,
@@ -71,7 +72,20 @@ pub(super) fn block(
             0
         }
     };
-    let square = scratch([cfg.dim, cfg.dim], size.rows * size.tokens);
+    // Pairs beside a layer: its result, what they add, and the sum; in bf16 the latter first has that
+    // type, as has the layer's input.
+    let narrows = value == 4 && dit.is_half(holding.form, value);
+    let added = |[outputs, inputs]: [usize; 2], rows: usize| {
+        let (outputs, inputs) = ((rows * outputs) as u64, (rows * inputs) as u64);
+        match (has_pairs, narrows) {
+            (false, _) => 0,
+            (true, false) => 2 * outputs * value,
+            (true, true) => 2 * outputs * value + 2 * (outputs + inputs),
+        }
+    };
+    // The kernel's working memory is free again when the pairs' part begins.
+    let extra = |layer: [usize; 2], rows: usize| scratch(layer, rows).max(added(layer, rows));
+    let square = extra([cfg.dim, cfg.dim], size.rows * size.tokens);
     // Tokens, norm, queries, keys, values and the result of attention with its log-sum-exp.
     let lse = positions * cfg.num_heads as u64 * 4;
     let packed = match machine.value_bytes {
@@ -86,11 +100,11 @@ pub(super) fn block(
     let kept = if is_whole { 0 } else { width };
     let up =
         3 * width + kept + 2 * hidden + hidden_piece_input(cfg.dim, hidden_rows, value, is_whole);
-    let up_scratch = 3 * width + kept + hidden + scratch([cfg.ffn_dim, cfg.dim], hidden_rows);
+    let up_extra = 3 * width + kept + hidden + extra([cfg.ffn_dim, cfg.dim], hidden_rows);
     let out = (hidden_rows * cfg.dim) as u64 * value;
-    let down = 3 * width + kept + hidden + out + scratch([cfg.dim, cfg.ffn_dim], hidden_rows);
+    let down = 3 * width + kept + hidden + out + extra([cfg.dim, cfg.ffn_dim], hidden_rows);
     let joined = if is_whole { 0 } else { 5 * width };
-    let feed_forward = up.max(up_scratch).max(down).max(joined);
+    let feed_forward = up.max(up_extra).max(down).max(joined);
     let most = attention.max(values).max(feed_forward);
     let what = if feed_forward >= attention {
         "activations of a block (feed-forward)"
@@ -194,6 +208,8 @@ fn decode_beside(
     // the last two have anything to keep.
     let has_past = latents as u64 > first;
     let kept = frame * 47 / 2 - if has_past { 0 } else { 4 * frame };
+    // A single frame is all that they can keep.
+    let kept = if run.frames <= 1 { kept / 2 } else { kept };
     // Pieces are joined when the last is done. Tiles go into a picture of their own.
     let part = 3 * 4 * (run.frames * height * width) as u64;
     let picture = if is_cut {

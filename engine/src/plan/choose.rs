@@ -1,6 +1,7 @@
 //! The best way to hold a model that fits, and what to do where none does.
 
 use super::activations::{self, Tokens};
+use super::lora_bytes::LoraBytes;
 use super::machine::bytes_for_people;
 use super::parts::DitParts;
 use super::{Holding, Machine, ModelParts, Placement, Plan, RunShape, StageMemory, Term, time};
@@ -128,9 +129,7 @@ struct Held {
     blocks: u64,
     rest: u64,
     adapters: u64,
-    /// LoRA files: their low-rank parts beside the weights, and the files while they are read.
-    loras: u64,
-    lora_files: u64,
+    loras: LoraBytes,
     /// Taken beside the weights while a block is read or rounded.
     transient: u64,
     codec: u64,
@@ -172,23 +171,17 @@ impl Held {
             WeightForm::Plain | WeightForm::Bf16 | WeightForm::Stored => 0,
         };
         let two = layers.min(2);
-        // Merged only into f32 that stays; see `pipeline::load`.
-        let lies_beside = holding.form != WeightForm::Plain || holding.streamed || value < 4;
+        let loras = LoraBytes::of(model, machine, holding);
         Self {
             blocks: if holding.streamed {
-                two * (block + rest)
+                two * (block + rest) + two * loras.beside / layers.max(1)
             } else {
                 all + layers * rest
             },
             rest: dit.global_values * value,
             adapters: dit.adapters.global_values * value
                 + adapters * if holding.streamed { two } else { layers },
-            loras: if lies_beside {
-                4 * model.lora_values
-            } else {
-                0
-            },
-            lora_files: 4 * model.lora_values,
+            loras,
             transient: file_copy + wide_copy,
             codec: model.codec.values * value,
             text: if model.text.on_demand {
@@ -217,7 +210,7 @@ impl Held {
             Term::new("blocks of the denoiser", blocks),
             Term::new("rest of the denoiser", self.rest),
             Term::new(adapters, self.adapters),
-            Term::new("low-rank parts of LoRA files", self.loras),
+            Term::new("low-rank parts of LoRA files", self.loras.resident(holding)),
             Term::new("codec", self.codec),
             Term::new("text encoder", self.text),
         ];
@@ -241,7 +234,7 @@ impl Held {
         let mut stages = Vec::new();
         if !holding.streamed {
             let more = vec![
-                Term::new("LoRA files", self.lora_files),
+                Term::new("LoRA files", self.loras.loading(holding)),
                 Term::new("a matrix while it is converted", self.transient),
             ];
             stages.push(with("load", more));
@@ -263,7 +256,13 @@ impl Held {
         denoise.push(activations::given(&model.dit, &model.text, size, machine));
         denoise.push(activations::latents(size, run));
         denoise.push(activations::step_cache(&model.dit, size, run, machine));
-        denoise.extend(activations::block(&model.dit, size, holding, machine));
+        let has_pairs = self.loras.stay && model.lora_values > 0;
+        denoise.extend(activations::block(
+            (&model.dit, has_pairs),
+            size,
+            holding,
+            machine,
+        ));
         stages.push(with("denoise", denoise));
         stages.push(with(
             "decode",

@@ -5,6 +5,7 @@
 
 mod activations;
 mod choose;
+mod lora_bytes;
 mod machine;
 mod parts;
 mod table;

@@ -128,6 +128,8 @@ pub struct ModelParts {
     pub dit: DitParts,
     /// Values of the LoRA files that go on it.
     pub lora_values: u64,
+    /// How many such files there are.
+    pub lora_files: usize,
 }
 
 /// Shapes that a network asks for.
@@ -217,6 +219,17 @@ impl CodecParts {
 }
 
 impl DitParts {
+    /// Whether the blocks' linear weights lie in memory as bf16 when held in a form, on a machine
+    /// whose networks take `value_bytes` a value.
+    pub fn is_half(&self, form: WeightForm, value_bytes: u64) -> bool {
+        match form {
+            WeightForm::Bf16 => true,
+            WeightForm::Stored => !self.stored.is_wide && !self.stored.is_quantised,
+            WeightForm::Plain => value_bytes < 4,
+            WeightForm::Q8_0 | WeightForm::Q4K => false,
+        }
+    }
+
     /// A denoiser by its configuration alone, with weights stored as `form` says.
     ///
     /// # Errors
@@ -354,6 +367,7 @@ impl ModelParts {
             codec: CodecParts::wan(&WanVaeConfig::wan21())?,
             dit: DitParts::of_config(cfg, &adapters, form)?,
             lora_values: 0,
+            lora_files: 0,
         })
     }
 }

@@ -67,7 +67,8 @@ impl Plan {
         if time.reused_steps > 0 {
             writeln!(
                 f,
-                "with {} of {} steps reused by the step cache, which is an assumption",
+                "with {} of {} steps reused by the step cache, if this model is like the bundled one; a run reports \
+                 what it reused",
                 time.reused_steps, self.run.steps
             )?;
         }

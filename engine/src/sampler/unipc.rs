@@ -75,7 +75,7 @@ impl UniPc {
     ///
     /// # Errors
     /// [`Error::Invalid`] if the order is 0, if a node before the last is not inside (0, 1), or if
-    /// a last node at 0 is not reached with order 1.
+    /// a last node at 0 after others is not reached with order 1.
     pub fn new(schedule: Schedule, settings: UniPcSettings) -> Result<Self> {
         let invalid = |reason: String| Err(Error::invalid("UniPC", reason));
         if settings.order == 0 {
@@ -87,7 +87,8 @@ impl UniPc {
                 "noise levels must lie inside (0, 1), one is {sigma}"
             ));
         }
-        let ends_at_data = schedule.sigmas.last() == Some(&0.0);
+        // A single step has no node before it and is of order 1 whatever is asked for.
+        let ends_at_data = schedule.sigmas.last() == Some(&0.0) && schedule.steps() > 1;
         if ends_at_data && settings.order > 1 && !settings.lower_order_final {
             let reason = "a schedule that ends at 0 needs lower_order_final: the last step has no \
                           second difference";

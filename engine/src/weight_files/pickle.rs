@@ -100,8 +100,12 @@ pub fn convert(program: &Path, source: &Path, ctx: &JobCtx) -> Result<PathBuf> {
         lines.iter().find(|line| !line.starts_with("note:")),
     ) {
         (Some(1), Some(line)) => (*line).to_owned(),
-        (_, Some(line)) => format!("the converter gave up ({status}): {line}"),
-        (_, None) => format!("the converter gave up ({status})"),
+        (_, line) => format!(
+            "the converter gave up ({status}){}{}; the file is damaged or asks for more than it holds: \
+             fetch it again, or take a safetensors copy",
+            if line.is_some() { ": " } else { "" },
+            line.copied().unwrap_or_default(),
+        ),
     };
     Err(Error::format(source, reason))
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::prediction::Prediction;
+use crate::models::limits::Sizes;
 use crate::models::wan::{AdapterTargets, WanConfig};
 use crate::{Error, Result};
 
@@ -130,6 +131,13 @@ impl AdapterConfig {
     /// [`Error::Invalid`] naming the rule that is broken.
     pub fn validate(&self, base: &WanConfig) -> Result<()> {
         let refuse = |reason: String| Err(Error::invalid("adapters", reason));
+        Sizes {
+            network: "adapters'",
+            sizes: &[("rank", self.rank)],
+            layers: &[("linked_blocks", self.linked_blocks.len())],
+            factors: &[],
+        }
+        .check()?;
         if self.rank == 0 || !self.alpha.is_finite() {
             return refuse(format!(
                 "rank {} and alpha {} are no scale",

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::models::limits::Sizes;
 use crate::models::reference_config::ReferenceConfig;
 use crate::{Error, Result};
 
@@ -173,7 +174,7 @@ impl WanConfig {
         let num_heads = keys.count("num_attention_heads", 40)?;
         let in_dim = keys.count("in_channels", 16)?;
         Ok(Self {
-            dim: num_heads * keys.count("attention_head_dim", 128)?,
+            dim: num_heads.saturating_mul(keys.count("attention_head_dim", 128)?),
             ffn_dim: keys.count("ffn_dim", base.ffn_dim)?,
             num_heads,
             num_layers: keys.count("num_layers", base.num_layers)?,
@@ -196,6 +197,24 @@ impl WanConfig {
     /// # Errors
     /// [`Error::Invalid`] naming the rule that is broken.
     pub fn validate(&self) -> Result<()> {
+        let [t, h, w] = self.patch;
+        let sizes = Sizes {
+            network: "Wan",
+            sizes: &[
+                ("dim", self.dim),
+                ("ffn_dim", self.ffn_dim),
+                ("in_dim", self.in_dim),
+                ("out_dim", self.out_dim),
+                ("freq_dim", self.freq_dim),
+                ("text_dim", self.text_dim),
+                ("text_len", self.text_len),
+                ("image_dim", self.image_dim.unwrap_or(0)),
+                ("image_len", self.image_len.unwrap_or(0)),
+            ],
+            layers: &[("num_layers", self.num_layers)],
+            factors: &[("patch_size", t), ("patch_size", h), ("patch_size", w)],
+        };
+        sizes.check()?;
         let head_dim = self.head_dim();
         let rules = [
             (

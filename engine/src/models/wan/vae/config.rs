@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::stats::{WAN_LATENT_MEAN, WAN_LATENT_STD};
+use crate::models::limits::Sizes;
 use crate::{Error, Result};
 
 /// Configuration of the Wan codec, with the keys of diffusers' `AutoencoderKLWan`.
@@ -99,6 +100,26 @@ impl WanVaeConfig {
     /// # Errors
     /// [`Error::Invalid`] naming the key that is not supported.
     pub fn check(&self) -> Result<()> {
+        let widest = self.dim_mult.iter().copied().max().unwrap_or(1);
+        Sizes {
+            network: "codec",
+            sizes: &[
+                ("base_dim", self.base_dim.saturating_mul(widest)),
+                (
+                    "decoder_base_dim",
+                    self.decoder_base_dim.unwrap_or(0).saturating_mul(widest),
+                ),
+                ("z_dim", self.z_dim),
+                ("in_channels", self.in_channels),
+                ("out_channels", self.out_channels),
+            ],
+            layers: &[],
+            factors: &[
+                ("dim_mult", self.dim_mult.len()),
+                ("num_res_blocks", self.num_res_blocks),
+            ],
+        }
+        .check()?;
         let transitions = self.dim_mult.len().saturating_sub(1);
         let scale_exists =
             |scale: &f64| (0..=transitions).any(|i| *scale == 0.5_f64.powi(i as i32));
