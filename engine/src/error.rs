@@ -111,7 +111,7 @@ pub enum Error {
 }
 
 fn listed(advice: &[String]) -> String {
-    advice.iter().map(|way| format!("; {way}")).collect()
+    advice.iter().flat_map(|way| ["; ", way]).collect()
 }
 
 /// Result of the engine's functions.

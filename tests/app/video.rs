@@ -98,9 +98,12 @@ fn depth_has_the_colours_of_the_view() {
     let n = scene.pixels_per_frame();
     let expected: Vec<u8> = depth[2 * n..]
         .iter()
-        .flat_map(|&z| match z.is_finite() {
-            true => ColourMap::Turbo.at(f64::from((z - near) / (far - near))),
-            false => [0; 3],
+        .flat_map(|&z| {
+            if z.is_finite() {
+                ColourMap::Turbo.at(f64::from((z - near) / (far - near)))
+            } else {
+                [0; 3]
+            }
         })
         .collect();
     let found = psnr(&clip.frames[2].rgb, &expected);

@@ -33,7 +33,7 @@ pub(super) struct Track<'a> {
 /// [`Error::Invalid`] beyond 4 GB, where offsets of this kind of index end; [`Error::Io`].
 pub(super) fn write(path: &Path, track: &Track<'_>, pictures: &[CodedPicture]) -> Result<()> {
     let data: u64 = pictures.iter().map(|p| p.bytes.len() as u64).sum();
-    let head = boxed(b"ftyp", &[b"isom\0\0\x02\0", b"isomiso2avc1mp41"]);
+    let head = boxed(*b"ftyp", &[b"isom\0\0\x02\0", b"isomiso2avc1mp41"]);
     // The index is as long whatever offset stands in it.
     let index_bytes = index(track, pictures, 0).len();
     let first = (head.len() + index_bytes + 8) as u64;
@@ -61,7 +61,7 @@ fn too_long(path: &Path, bytes: u64) -> Error {
 }
 
 /// A box: its length, its name, its content in parts.
-fn boxed(name: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
+fn boxed(name: [u8; 4], parts: &[&[u8]]) -> Vec<u8> {
     let content: usize = parts.iter().map(|part| part.len()).sum();
     let mut bytes = Vec::with_capacity(8 + content);
     bytes.extend(((8 + content) as u32).to_be_bytes());
@@ -71,7 +71,7 @@ fn boxed(name: &[u8; 4], parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// A box of big-endian words.
-fn words(name: &[u8; 4], words: &[u32]) -> Vec<u8> {
+fn words(name: [u8; 4], words: &[u32]) -> Vec<u8> {
     boxed(name, &[&big_endian(words)])
 }
 
@@ -85,43 +85,43 @@ fn index(track: &Track<'_>, pictures: &[CodedPicture], offset: u32) -> Vec<u8> {
     let times = [0, 0, 0, ticks_a_second, duration];
     // Rate 1, volume of a film without sound, the next track's number.
     let rest = [&[0x1_0000, 0, 0, 0][..], &UPRIGHT, &[0; 6], &[2]].concat();
-    let movie = words(b"mvhd", &[&times[..], &rest].concat());
+    let movie = words(*b"mvhd", &[&times[..], &rest].concat());
     let (width, height) = ((track.width as u32) << 16, (track.height as u32) << 16);
     // Shown and part of the film (flags 3), track 1.
     let head = [&[3, 0, 0, 1, 0, duration, 0, 0, 0, 0][..], &UPRIGHT].concat();
-    let header = words(b"tkhd", &[&head[..], &[width, height]].concat());
+    let header = words(*b"tkhd", &[&head[..], &[width, height]].concat());
     // Language "und".
-    let media = words(b"mdhd", &[0, 0, 0, ticks_a_second, duration, 0x55c4_0000]);
-    let handler = boxed(b"hdlr", &[&[0; 8], b"vide", &[0; 12], b"One4D Studio\0"]);
-    let video = words(b"vmhd", &[1, 0, 0]);
+    let media = words(*b"mdhd", &[0, 0, 0, ticks_a_second, duration, 0x55c4_0000]);
+    let handler = boxed(*b"hdlr", &[&[0; 8], b"vide", &[0; 12], b"One4D Studio\0"]);
+    let video = words(*b"vmhd", &[1, 0, 0]);
     // The pictures lie in this file (flag 1).
-    let place = words(b"url ", &[1]);
-    let references = boxed(b"dref", &[&big_endian(&[0, 1]), &place]);
-    let place = boxed(b"dinf", &[&references]);
+    let place = words(*b"url ", &[1]);
+    let references = boxed(*b"dref", &[&big_endian(&[0, 1]), &place]);
+    let place = boxed(*b"dinf", &[&references]);
     let table = sample_table(track, pictures, offset);
-    let information = boxed(b"minf", &[&video, &place, &table]);
-    let media = boxed(b"mdia", &[&media, &handler, &information]);
-    let track = boxed(b"trak", &[&header, &media]);
-    boxed(b"moov", &[&movie, &track])
+    let information = boxed(*b"minf", &[&video, &place, &table]);
+    let media = boxed(*b"mdia", &[&media, &handler, &information]);
+    let track = boxed(*b"trak", &[&header, &media]);
+    boxed(*b"moov", &[&movie, &track])
 }
 
 fn sample_table(track: &Track<'_>, pictures: &[CodedPicture], offset: u32) -> Vec<u8> {
     let count = pictures.len() as u32;
-    let description = boxed(b"stsd", &[&big_endian(&[0, 1]), &sample_entry(track)]);
-    let times = words(b"stts", &[0, 1, count, TICKS]);
+    let description = boxed(*b"stsd", &[&big_endian(&[0, 1]), &sample_entry(track)]);
+    let times = words(*b"stts", &[0, 1, count, TICKS]);
     let keys: Vec<u32> = (1..=count)
         .zip(pictures)
         .filter(|(_, picture)| picture.is_key)
         .map(|(number, _)| number)
         .collect();
-    let keys = words(b"stss", &[&[0, keys.len() as u32], &keys[..]].concat());
+    let keys = words(*b"stss", &[&[0, keys.len() as u32], &keys[..]].concat());
     // All pictures in one chunk.
-    let chunks = words(b"stsc", &[0, 1, 1, count, 1]);
+    let chunks = words(*b"stsc", &[0, 1, 1, count, 1]);
     let sizes: Vec<u32> = pictures.iter().map(|p| p.bytes.len() as u32).collect();
-    let sizes = words(b"stsz", &[&[0, 0, count], &sizes[..]].concat());
-    let offsets = words(b"stco", &[0, 1, offset]);
+    let sizes = words(*b"stsz", &[&[0, 0, count], &sizes[..]].concat());
+    let offsets = words(*b"stco", &[0, 1, offset]);
     boxed(
-        b"stbl",
+        *b"stbl",
         &[&description, &times, &keys, &chunks, &sizes, &offsets],
     )
 }
@@ -133,7 +133,7 @@ fn sample_entry(track: &Track<'_>) -> Vec<u8> {
     let profile = sequence.get(1..4).unwrap_or(&[66, 0xc0, 30]);
     // Version 1, profile and level, lengths of four bytes, one set of each kind.
     let sets = boxed(
-        b"avcC",
+        *b"avcC",
         &[
             &[1],
             profile,
@@ -147,12 +147,12 @@ fn sample_entry(track: &Track<'_>) -> Vec<u8> {
     );
     // Primaries of BT.709 with sRGB's curve; the matrix as players assume by the number of lines.
     let matrix = if track.height >= BT709_LINES { 1 } else { 6 };
-    let colours = boxed(b"colr", &[b"nclx", &[0, 1, 0, 13, 0, matrix, 0]]);
+    let colours = boxed(*b"colr", &[b"nclx", &[0, 1, 0, 13, 0, matrix, 0]]);
     let side = |pixels: usize| (pixels as u16).to_be_bytes();
     let mut name = [0; 32];
     name[..13].copy_from_slice(b"\x0cOne4D Studio");
     boxed(
-        b"avc1",
+        *b"avc1",
         &[
             &[0, 0, 0, 0, 0, 0, 0, 1],
             &[0; 16],
