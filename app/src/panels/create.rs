@@ -154,9 +154,8 @@ fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             suffix: "",
             default: None,
         };
-        let value = number_field(ui, &seed, create.seed as f64, width - theme::ROW - space::XS);
+        let value = number_field(ui, &seed, create.seed as f64, width - theme::ROW - space::S);
         edits.extend(value.map(|v| CreateEdit::Seed(v as u64)));
-        ui.spacing_mut().item_spacing.x = space::XS;
         ui.with_layout(egui::Layout::bottom_up(egui::Align::Min), |ui| {
             let dice = PushButton::icon(icons::ICON_CASINO, "Draw another seed")
                 .tooltip("Draws another seed");
