@@ -114,7 +114,7 @@ impl Args {
     /// Plans.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a run that [`super::generate`] would refuse; those of the model's files,
+    /// [`Error::Invalid`] for a run that `generate` would refuse; those of the model's files,
     /// and of a machine that does not tell its memory.
     pub fn run(self) -> Result<Output> {
         self.check()?;
