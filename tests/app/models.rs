@@ -396,6 +396,8 @@ fn a_download_in_the_studio_is_agreed_to_paused_and_finished() {
         .get_by_label("Add to LoRA files")
         .click_accesskit();
     stage.until("the page is closed", |s| !s.models.open);
+    // What it is comes from the media thread, which only a step of the window hears.
+    stage.until("it is opened", |s| !s.jobs.cards().is_empty());
     let opened = stage.asked.recv_timeout(Duration::from_secs(10));
     let Ok(JobRequest::Open(path)) = opened else {
         panic!("these bytes are no LoRA, so they are opened as a scene: {opened:?}");
