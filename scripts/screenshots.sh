@@ -17,8 +17,9 @@ shot() {
     echo "{\"theme\": \"$theme\"}" > "$home/config/one4d/settings.json"
     (
         export HOME=$home XDG_CONFIG_HOME=$home/config XDG_DATA_HOME=$home/data XDG_RUNTIME_DIR=$home
-        # The server takes a display that is free and writes its number.
-        Xvfb -displayfd 3 -screen 0 1280x800x24 -nolisten tcp 3> "$home/display" > /dev/null 2>&1 &
+        # The server takes a display that is free and writes its number. It would start anew whenever
+        # its last client leaves, and refuse the next one meanwhile.
+        Xvfb -displayfd 3 -screen 0 1280x800x24 -noreset -nolisten tcp 3> "$home/display" > /dev/null 2>&1 &
         local server=$!
         until [ -s "$home/display" ]; do sleep 0.1; done
         export DISPLAY=:$(cat "$home/display") WAYLAND_DISPLAY=
@@ -27,6 +28,11 @@ shot() {
         "$one4d" "$@" &
         local studio=$! window=
         until [ -n "$window" ]; do
+            if ! kill -0 "$studio" 2> /dev/null; then
+                echo "$name: the studio ended before its window was there" >&2
+                kill "$server"
+                exit 1
+            fi
             window=$(xdotool search --onlyvisible --name "One4D Studio" 2> /dev/null | head -n 1 || true)
             sleep 0.2
         done

@@ -23,6 +23,7 @@ pub mod state;
 pub mod studio;
 pub mod theme;
 pub mod timeline;
+pub mod video;
 pub mod viewport;
 pub mod widgets;
 pub mod window;

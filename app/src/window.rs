@@ -133,9 +133,30 @@ fn start_anew(studio: &Shared, panic: Box<dyn Any + Send>) -> anyhow::Result<()>
 }
 
 fn explained(error: &eframe::Error) -> anyhow::Error {
+    let said = without_source_path(&error.to_string());
     anyhow::anyhow!(
-        "the window could not open: {error}. One4D Studio needs a display and a Vulkan, Metal or \
+        "the window could not open: {said}. One4D Studio needs a display and a Vulkan, Metal or \
          DirectX 12 driver; Mesa's software driver (mesa-vulkan-drivers) is enough. \
          `one4d generate` works without a window."
     )
+}
+
+/// What the window system said, without the line of a library's source that said it.
+fn without_source_path(said: &str) -> String {
+    let place = said.find(".rs:").map(|at| &said[at + 4..]);
+    let words = place.and_then(|rest| rest.split_once(": "));
+    let words = words.map_or(said, |(_, words)| words);
+    words.trim_end_matches('.').to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_see_no_place_in_a_library() {
+        let said = "winit EventLoopError: os error at /x/mod.rs:765: no display is set..";
+        assert_eq!(without_source_path(said), "no display is set");
+        assert_eq!(without_source_path("no adapter"), "no adapter");
+    }
 }

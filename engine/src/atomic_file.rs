@@ -92,6 +92,20 @@ pub fn write(path: impl AsRef<Path>, bytes: &[u8]) -> Result<()> {
     file.commit()
 }
 
+/// Makes a folder to write into, with those above it; one that is there already serves.
+///
+/// # Errors
+/// [`Error::Format`] where a file has its name, [`Error::Io`].
+pub fn create_folder(folder: &Path) -> Result<()> {
+    if folder.is_file() {
+        return Err(Error::format(
+            folder,
+            "is a file; name a folder to write into",
+        ));
+    }
+    fs::create_dir_all(folder).map_err(|e| Error::io(folder, e))
+}
+
 /// Checks that `folder` has room for `bytes` and a fifth more.
 ///
 /// # Errors

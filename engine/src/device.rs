@@ -50,7 +50,10 @@ fn cuda() -> std::result::Result<Device, String> {
 
 #[cfg(not(feature = "cuda"))]
 fn cuda() -> std::result::Result<Device, String> {
-    Err("this program was built without the feature `cuda`".to_owned())
+    Err(
+        "this program was built without the feature `cuda`; use the CPU, or build with it"
+            .to_owned(),
+    )
 }
 
 /// Name of a device for people and reports: "cpu" or "cuda:0".

@@ -61,6 +61,23 @@ pub enum Error {
         /// What there is.
         available: String,
     },
+    /// A run takes more memory than there is, however its weights are held.
+    #[error(
+        "{model} needs {required} of memory, available {available}{}",
+        listed(advice)
+    )]
+    Memory {
+        /// The model.
+        model: String,
+        /// What the run takes at its peak.
+        required: String,
+        /// What there is.
+        available: String,
+        /// What would fit, a few words each.
+        advice: Vec<String>,
+        /// The longest clip that would fit, in frames.
+        frames: Option<usize>,
+    },
     /// A stage produced values that are not finite.
     #[error("{stage} produced {count} non-finite values of {total}")]
     NonFinite {
@@ -91,6 +108,10 @@ pub enum Error {
         /// The panic's message.
         message: String,
     },
+}
+
+fn listed(advice: &[String]) -> String {
+    advice.iter().flat_map(|way| ["; ", way]).collect()
 }
 
 /// Result of the engine's functions.

@@ -130,6 +130,8 @@ pub trait JobSink: Send + Sync {
     fn preview(&self, _preview: Preview) {}
     /// Something deserves the user's attention.
     fn warn(&self, _warning: Warning) {}
+    /// What the run will take, in one line.
+    fn planned(&self, _words: String) {}
 }
 
 struct Silent;
@@ -199,6 +201,11 @@ impl JobCtx {
     /// Shows a preview.
     pub fn preview(&self, preview: Preview) {
         self.sink.preview(preview);
+    }
+
+    /// Says what the run will take, before it begins.
+    pub fn planned(&self, words: String) {
+        self.sink.planned(words);
     }
 
     /// Tells the user that something was done otherwise than asked.

@@ -223,3 +223,91 @@ fn an_evaluation_that_is_not_whole_exits_with_three() {
     assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("looked for"));
 }
+
+/// What a command printed for people, results and errors.
+fn printed(output: &Output) -> String {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    text(&output.stdout) + &text(&output.stderr)
+}
+
+#[test]
+fn the_folder_of_a_run_is_enough_to_export_videos_and_to_inspect() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = folder.path().join("run");
+    let generate = [
+        "generate",
+        "--prompt",
+        "a room",
+        "--model",
+        text(&MODEL),
+        "--device",
+        "cpu",
+        "--out",
+        text(&run),
+    ];
+    let Some(generated) = one4d(&generate) else {
+        return;
+    };
+    let said = printed(&generated);
+    assert!(generated.status.success(), "{said}");
+    assert!(said.contains("plan: about "), "{said}");
+    let videos = folder.path().join("videos");
+    let export = [
+        "export",
+        text(&run),
+        "--format",
+        "mp4,mp4-depth",
+        "--out",
+        text(&videos),
+    ];
+    let exported = one4d(&export).unwrap();
+    assert!(exported.status.success(), "{}", printed(&exported));
+    assert!(videos.join("frames.mp4").is_file() && videos.join("depth.mp4").is_file());
+    let inspected = printed(&one4d(&["inspect", text(&run)]).unwrap());
+    assert!(inspected.contains("4D scene"), "{inspected}");
+    let manifest = MODEL.join("model.json");
+    let inspected = printed(&one4d(&["inspect", text(&manifest)]).unwrap());
+    assert!(inspected.contains("model bundle"), "{inspected}");
+}
+
+#[test]
+fn what_is_refused_comes_with_a_way_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("notes.txt");
+    std::fs::write(&file, "notes").unwrap();
+    let lora = format!("{}:strong", text(&file));
+    let cases: [(&[&str], &str); 8] = [
+        (&["plan", "wan-1.3b", "--frames", "80"], "1, 5, 9"),
+        (&["plan", "wan-1.3b", "--height", "481"], "multiple of 16"),
+        (&["plan", "wan-2b"], "wan-14b and wan-1.3b"),
+        (&["plan", text(folder.path())], "models assemble"),
+        (&["plan", "--step-cache", "2"], "0 computes every step"),
+        (
+            &["generate", "--prompt", "x", "--lora", &lora, "--out", "x"],
+            "`strong` is no strength",
+        ),
+        (&["models", "locate", "4dnext"], "one4d models list"),
+        (
+            &[
+                "generate",
+                "--prompt",
+                "x",
+                "--cfg",
+                "-1",
+                "--out",
+                text(folder.path()),
+            ],
+            "1 switches guidance off",
+        ),
+    ];
+    for (arguments, words) in cases {
+        let Some(refused) = one4d(arguments) else {
+            return;
+        };
+        let said = printed(&refused);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(words), "{arguments:?}: {said}");
+    }
+    let inspected = printed(&one4d(&["inspect", text(&file)]).unwrap());
+    assert!(inspected.contains("can be inspected"), "{inspected}");
+}

@@ -16,4 +16,5 @@ mod panels_session;
 mod panels_tools;
 mod stage;
 mod timeline;
+mod video;
 mod viewport;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use egui_kittest::kittest::Queryable as _;
 use one4d_engine::hub::{self, CATALOGUE, HubSettings, State};
+use one4d_engine::worker::JobRequest;
 use one4d_studio::state::command::{Action, AppCommand};
 use one4d_studio::state::models::{ModelsEdit, Work};
 use one4d_tests::hub_server::{COMMIT, HubFile, HubModel, HubServer, Reply};
@@ -317,6 +318,24 @@ fn press(stage: &mut Stage4d, edit: ModelsEdit) {
     stage.harness.run_steps(2);
 }
 
+/// What takes few steps goes where such files are listed, as if it had been dropped.
+fn add_to_the_list(stage: &mut Stage4d) {
+    stage.command(AppCommand::Act(Action::ShowModels));
+    stage.harness.run_steps(2);
+    stage
+        .harness
+        .get_by_label("Add to LoRA files")
+        .click_accesskit();
+    stage.until("the page is closed", |s| !s.models.open);
+    // What it is comes from the media thread, which only a step of the window hears.
+    stage.until("it is opened", |s| !s.jobs.cards().is_empty());
+    let opened = stage.asked.recv_timeout(Duration::from_secs(10));
+    let Ok(JobRequest::Open(path)) = opened else {
+        panic!("these bytes are no LoRA, so they are opened as a scene: {opened:?}");
+    };
+    assert!(path.ends_with(FILE), "{}", path.display());
+}
+
 #[test]
 fn a_download_in_the_studio_is_agreed_to_paused_and_finished() {
     let model = model(3_000_000);
@@ -387,6 +406,7 @@ fn a_download_in_the_studio_is_agreed_to_paused_and_finished() {
     stage.harness.key_press(egui::Key::Escape);
     stage.harness.run_steps(2);
     assert!(!stage.state().models.open);
+    add_to_the_list(&mut stage);
 }
 
 #[test]

@@ -14,6 +14,7 @@ use one4d_studio::state::create::InputMode;
 use one4d_studio::state::jobs::Phase;
 use one4d_studio::state::settings::ThemeChoice;
 use one4d_studio::theme;
+use one4d_studio::video::VideoKind;
 
 use super::stage::{Do, Stage4d, write_manifest};
 use super::timeline::small_scene;
@@ -274,6 +275,51 @@ fn an_export_is_set_up_and_started() {
     assert!(stage.state().export.is_some(), "no folder was chosen yet");
     stage.harness.key_press(Key::Escape);
     stage.until("the dialog is closed", |s| s.export.is_none());
+}
+
+#[test]
+fn videos_are_chosen_beside_the_points() {
+    let mut stage = Stage4d::with_scene(5);
+    let folder = stage.folder.path().join("out");
+    let start = [
+        AppCommand::Export(ExportEdit::Toggle(ExportFormat::GlbAnimated)),
+        AppCommand::Export(ExportEdit::Folder(folder)),
+        AppCommand::Export(ExportEdit::Start),
+    ];
+    stage.command(AppCommand::Act(Action::Export));
+    stage.harness.run_steps(2);
+    stage
+        .harness
+        .get_by_role_and_label(Role::CheckBox, "MP4 of the depth")
+        .click();
+    stage.until("it is chosen", |s| {
+        let form = s.export.as_ref();
+        form.is_some_and(|form| form.videos == [VideoKind::Depth])
+    });
+    for command in start.clone() {
+        stage.command(command);
+    }
+    let wait = Duration::from_secs(10);
+    let mut asked = std::iter::from_fn(|| stage.asked.recv_timeout(wait).ok());
+    let request = asked.find_map(|request| match request {
+        JobRequest::Export(request) => Some(request),
+        _ => None,
+    });
+    let request = request.unwrap();
+    assert!(request.formats.is_empty() && request.brought.len() == 1);
+    assert_eq!(request.brought[0].num_steps(&request), 5);
+    // Nothing can draw the third here, which is said instead of a job that fails.
+    stage.command(AppCommand::Act(Action::Export));
+    let orbit = ExportEdit::ToggleVideo(VideoKind::Orbit);
+    stage.command(AppCommand::Export(orbit));
+    for command in start {
+        stage.command(command);
+    }
+    let notices = stage.state().notices.list();
+    let notice = notices
+        .iter()
+        .find(|n| n.title == "The export cannot start");
+    assert!(notice.is_some_and(|n| n.body.contains("graphics adapter")));
 }
 
 #[test]

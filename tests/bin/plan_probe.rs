@@ -59,7 +59,7 @@ fn load(job: &ProbeJob, folder: &Path) -> anyhow::Result<One4d> {
     let files: Vec<_> = files
         .map(|(name, strength)| (folder.join(name), *strength))
         .collect();
-    let loras = Arc::new(LoraStack::open(&files, &base)?);
+    let loras = Arc::new(LoraStack::open(&files, &base, &JobCtx::silent())?);
     let placement = match holding.form {
         WeightForm::Plain if !holding.streamed => LoraPlacement::Merged,
         _ => LoraPlacement::Beside,

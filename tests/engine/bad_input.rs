@@ -420,6 +420,7 @@ fn bad_models_are_refused_by_name_and_reason() {
 
 fn export_to(out: &Path) -> Result<Vec<PathBuf>> {
     let request = ExportRequest {
+        brought: Vec::new(),
         scene: Arc::new(sample_scene()),
         formats: vec![
             ExportFormat::Ply,
@@ -440,7 +441,7 @@ fn export_to(out: &Path) -> Result<Vec<PathBuf>> {
 fn outputs_that_cannot_be_written_are_refused() {
     let bench = Bench::new();
     let file = bench.file("taken", b"a file where a folder should be");
-    refused(&file, export_to(&file), &["File exists"]);
+    refused(&file, export_to(&file), &["is a file"]);
     let inside = file.join("scene.one4d");
     refused(&inside, sample_scene().save(&inside), &["Not a directory"]);
     let folder = bench.path("folder.one4d");

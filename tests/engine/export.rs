@@ -40,6 +40,7 @@ fn half(value: f32) -> scene::Half {
 
 fn request(scene: Scene4d, formats: &[ExportFormat], out: &Path) -> ExportRequest {
     ExportRequest {
+        brought: Vec::new(),
         end: scene.num_frames,
         scene: Arc::new(scene),
         formats: formats.to_vec(),

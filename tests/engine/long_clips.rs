@@ -77,7 +77,7 @@ fn a_video_of_two_lengths_becomes_one_scene() {
                     other => panic!("{other:?}"),
                 }
             }
-            Event::Started { .. } | Event::Warning { .. } => {}
+            Event::Started { .. } | Event::Planned { .. } | Event::Warning { .. } => {}
         }
     };
     let scene = scene.unwrap();

@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use one4d_engine::Result;
 use one4d_engine::device::{self, DeviceChoice};
 use one4d_engine::hub::{self, State};
 use one4d_engine::pipeline;
 use one4d_engine::worker::Output;
+use one4d_engine::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::services::Store;
@@ -28,6 +28,7 @@ impl Args {
         let gflops = device::matrix_gflops()?;
         let cuda = match DeviceChoice::Cuda.open() {
             Ok(device) => device::device_name(&device),
+            Err(Error::Invalid { reason, .. }) => reason,
             Err(error) => error.to_string(),
         };
         let adapters = graphics_adapters();
@@ -69,7 +70,10 @@ impl Args {
             },
         );
         match &model {
-            Ok(folder) => line("model", format!("{}: runs here", folder.display())),
+            Ok(folder) => {
+                let folder = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+                line("model", format!("{}: runs here", folder.display()));
+            }
             Err(error) => line("model", error.to_string()),
         }
         let (models_line, models) = public_models();

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use one4d_engine::worker::{JobRequest, MotionRequest, SceneSource};
 
+use super::export::scene_file;
+
 /// Find what moves in a scene, and add its scene flow and mask.
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A scene file, or what another tool left; it needs cameras and depth.
+    /// A scene file, the folder that `generate` wrote, or what another tool left; it needs cameras and depth.
     scene: PathBuf,
     /// Folder of .flo or .npy files, one from each frame to the next; computed if not given.
     #[arg(long, value_name = "DIR")]
@@ -21,7 +23,7 @@ impl Args {
     /// The job that was asked for.
     pub fn request(self) -> JobRequest {
         JobRequest::FindMotion(MotionRequest {
-            scene: SceneSource::File(self.scene),
+            scene: SceneSource::File(scene_file(&self.scene)),
             flow: self.flow,
             out: Some(self.out),
         })

@@ -1,13 +1,13 @@
 //! `one4d generate`: the whole pipeline headless.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use one4d_engine::device::DeviceChoice;
 use one4d_engine::pipeline::{LoraChoice, Observed, ObservedFrame, Preset, Request};
 use one4d_engine::worker::JobRequest;
 use one4d_engine::{Error, Result};
 
-use super::plan::Memory;
+use super::plan::{Memory, check_model};
 
 /// Generate a scene from a prompt, images or a video.
 #[derive(Debug, clap::Args)]
@@ -37,14 +37,19 @@ pub struct Args {
     #[arg(long)]
     steps: Option<usize>,
     /// Guidance scale; 1 switches guidance off.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     cfg: Option<f64>,
     /// Reuse a step where the first block changed by less than this share, such as 0.08; the report
     /// says how wrong that was. 0 computes every step.
-    #[arg(long, value_name = "THRESHOLD", default_value_t = 0.0)]
+    #[arg(
+        long,
+        value_name = "THRESHOLD",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     step_cache: f64,
     /// Time shift of the schedule; more spends more steps on what is coarse.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     shift: Option<f64>,
     /// Where the other defaults come from: `fast` takes few steps with a distilled LoRA, as many and with
     /// the shift that the model says, or else the file's name.
@@ -54,7 +59,7 @@ pub struct Args {
     #[arg(long, value_name = "FILE[:STRENGTH]", value_parser = lora)]
     lora: Vec<LoraChoice>,
     /// Seed of the noise.
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, allow_negative_numbers = true)]
     seed: u64,
     /// Where to compute.
     #[arg(long, value_enum, default_value_t)]
@@ -83,12 +88,15 @@ impl From<PresetName> for Preset {
     }
 }
 
-/// Reads `FILE[:STRENGTH]`. What follows the last colon counts as a strength only if it is a number,
-/// so that paths may hold colons.
+/// Reads `FILE[:STRENGTH]`. What follows the last colon counts as a strength if it is a number, so
+/// that paths may hold colons; where only the part before it is a file, it was meant to be one.
 pub(super) fn lora(text: &str) -> std::result::Result<LoraChoice, String> {
     let (path, strength) = match text.rsplit_once(':') {
         Some((path, number)) if !path.is_empty() => match number.parse::<f64>() {
             Ok(strength) => (path, strength),
+            Err(_) if Path::new(path).is_file() && !Path::new(text).exists() => {
+                return Err(format!("`{number}` is no strength; 0.8 would be one"));
+            }
             Err(_) => (text, 1.0),
         },
         _ => (text, 1.0),
@@ -119,8 +127,11 @@ impl Args {
     pub fn request(self) -> Result<JobRequest> {
         let observed = self.observed()?;
         if observed == Observed::Nothing && self.prompt.trim().is_empty() {
-            let reason = "give a prompt, an image or a video";
+            let reason = "give --prompt, --image or --video";
             return Err(Error::invalid("nothing to generate from", reason));
+        }
+        if let Some(model) = &self.model {
+            check_model(model)?;
         }
         let request = Request {
             observed,

@@ -12,6 +12,7 @@ mod import;
 mod inspect;
 mod join;
 mod model_hub;
+mod model_list;
 mod models;
 mod output;
 mod plan;
@@ -24,6 +25,9 @@ use std::path::PathBuf;
 use clap::{Parser, Subcommand};
 
 use output::Printer;
+
+/// What every command takes is listed after its own options.
+const GLOBAL: &str = "Global options";
 
 /// Exit codes of the command line.
 pub mod exit {
@@ -47,11 +51,11 @@ pub struct Cli {
     pub paths: Vec<PathBuf>,
 
     /// Print results as JSON on standard output.
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub json: bool,
 
     /// Log more; twice for every step.
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = GLOBAL)]
     pub verbose: u8,
 
     /// What to do without a window.

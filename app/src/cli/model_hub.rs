@@ -1,9 +1,9 @@
-//! `one4d models list`, `locate`, `fetch`, `verify`, `assemble`, `register`.
+//! `one4d models locate`, `fetch`, `verify`, `assemble`, `register`.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 
-use one4d_engine::hub::{self, CATALOGUE, Entry, FetchPlan, Found, Group, State, Wanted};
+use one4d_engine::hub::{self, Entry, FetchPlan, Found, Group, State, Wanted};
 use one4d_engine::worker::Output;
 use one4d_engine::{Error, Result};
 use serde_json::json;
@@ -12,14 +12,6 @@ use super::output::Printer;
 use crate::services::model_folders::{self, ModelFolders};
 use crate::services::{Store, store};
 use crate::widgets::bytes;
-
-/// The list.
-#[derive(Debug, clap::Args)]
-pub struct ListArgs {
-    /// Only models of which something lies here.
-    #[arg(long)]
-    here: bool,
-}
 
 /// One model.
 #[derive(Debug, clap::Args)]
@@ -77,87 +69,11 @@ pub struct RegisterArgs {
     remove: bool,
 }
 
-impl ListArgs {
-    /// Looks around on the disk.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] for settings of the environment that cannot be used.
-    pub fn run(self) -> Result<Output> {
-        let settings = model_folders::settings(&Store::for_user())?;
-        let mut text = String::new();
-        let mut report = Vec::new();
-        for group in Group::ALL {
-            let entries = CATALOGUE.iter().filter(|entry| entry.group == group);
-            let found: Vec<(&Entry, Found)> = entries
-                .map(|entry| (entry, hub::look(&settings, entry)))
-                .filter(|(_, found)| !self.here || found.state != State::Absent)
-                .collect();
-            if found.is_empty() {
-                continue;
-            }
-            let _ = writeln!(text, "{}", group.label());
-            for (entry, found) in &found {
-                let _ = writeln!(text, "{}", row(entry, found));
-                report.push(json!({ "entry": entry, "found": found }));
-            }
-        }
-        let cache = settings.cache.display();
-        let _ = writeln!(text, "\nCache: {cache}");
-        for folder in &settings.folders {
-            let _ = writeln!(text, "Folder: {}", folder.display());
-        }
-        text.push_str(
-            "Sizes with ~ are by documentation; size and licence are asked from the hub before a download.\n",
-        );
-        Ok(Output {
-            report: json!({
-                "models": report,
-                "cache": settings.cache,
-                "folders": settings.folders,
-                "text": text,
-            }),
-            files: Vec::new(),
-        })
-    }
-}
-
-/// A row of the list.
-fn row(entry: &Entry, found: &Found) -> String {
-    let licence = found.licence.as_deref().unwrap_or("asked first");
-    format!(
-        "  {:<24} {:<9} {:>8}  {:<12} {}",
-        entry.name,
-        found.state.label().to_lowercase(),
-        size(entry, found),
-        licence,
-        purpose(entry)
-    )
-}
-
-/// What it is for, and what about it only the hub can confirm.
-fn purpose(entry: &Entry) -> String {
-    let doubt = entry.unconfirmed;
-    let doubt = doubt.map(|what| format!(" (not confirmed: {what})"));
-    format!("{}{}", entry.purpose, doubt.unwrap_or_default())
-}
-
-/// The size of what lies here, else what is documented.
-fn size(entry: &Entry, found: &Found) -> String {
-    let (known, is_whole) = entry.known_bytes();
-    match (found.state, known, is_whole) {
-        (State::Present, _, _) => bytes(found.bytes),
-        // The encoders' size says nothing about a network whose size is not known.
-        (_, known, false) if known < 1_000_000_000 => "?".to_owned(),
-        (_, known, true) => format!("~{}", bytes(known)),
-        (_, known, false) => format!(">{}", bytes(known)),
-    }
-}
-
 impl NameArgs {
     /// Says where the model lies.
     ///
     /// # Errors
-    /// [`Error::Weights`] if it does not lie here, with what would bring it.
+    /// [`Error::Hub`] if it does not lie here, with what would bring it.
     pub fn locate(self) -> Result<Output> {
         let (files, found) = self.files()?;
         Ok(Output {
@@ -187,12 +103,16 @@ impl NameArgs {
             );
             return Err(Error::weights(first, reason));
         }
-        let mut text = format!("{} files as they should be\n", verified.good.len());
+        let counted = |count: usize| match count {
+            1 => "1 file".to_owned(),
+            n => format!("{n} files"),
+        };
+        let mut text = format!("{} as it should be\n", counted(verified.good.len()));
         if !verified.unknown.is_empty() {
-            let count = verified.unknown.len();
+            let count = counted(verified.unknown.len());
             let _ = writeln!(
                 text,
-                "{count} files outside the cache, whose checksums are not known"
+                "{count} outside the cache, with checksums that are not known"
             );
         }
         Ok(Output {
@@ -209,7 +129,7 @@ impl NameArgs {
             if !files.is_empty() {
                 return Ok((files, Some(found)));
             }
-        } else if hub::is_hub_id(&self.name) {
+        } else if is_hub_id(&self.name) {
             let files = hub::RepoCache::new(&settings.cache, &self.name).files();
             if !files.is_empty() {
                 return Ok((files, None));
@@ -221,8 +141,13 @@ impl NameArgs {
             "does not lie here; get it with `one4d models fetch {}`",
             self.name
         );
-        Err(Error::weights(settings.cache.join(&self.name), reason))
+        Err(Error::hub(&self.name, reason))
     }
+}
+
+/// A model of any publisher; a word alone is a name of the list or a slip.
+fn is_hub_id(name: &str) -> bool {
+    hub::is_hub_id(name) && name.contains('/')
 }
 
 fn unknown(name: &str) -> Error {
@@ -270,6 +195,7 @@ impl FetchArgs {
                 let _ = writeln!(said, "It needs {need} too: one4d models fetch {need}");
             }
         }
+        said.extend(entry.and_then(next_step));
         Ok(Output {
             report: json!({ "plan": plan, "folder": folder, "text": said }),
             files: vec![folder],
@@ -280,7 +206,7 @@ impl FetchArgs {
         let mut wanted = match entry {
             Some(entry) if self.files.is_empty() => Wanted::of(entry),
             Some(entry) => Wanted::files(entry.hub_id, self.files.clone()),
-            None if !hub::is_hub_id(&self.name) || !self.name.contains('/') => {
+            None if !is_hub_id(&self.name) => {
                 return Err(unknown(&self.name));
             }
             None if self.files.is_empty() => Wanted::files(&self.name, vec!["*".to_owned()]),
@@ -291,6 +217,20 @@ impl FetchArgs {
         }
         Ok(wanted)
     }
+}
+
+/// What to do with a model that has arrived.
+fn next_step(entry: &Entry) -> Option<String> {
+    if hub::RECIPES.iter().any(|recipe| recipe.name == entry.name) {
+        let name = entry.name;
+        return Some(format!(
+            "A model to generate with comes of it by: one4d models assemble {name}\n"
+        ));
+    }
+    (entry.group == Group::Fast).then(|| {
+        let file = entry.files.first().map_or("FILE", |file| file.pattern);
+        format!("To use it: one4d generate --preset fast --lora .../{file} ...\n")
+    })
 }
 
 /// What a person should know before saying yes.
@@ -394,8 +334,12 @@ impl RegisterArgs {
             .iter()
             .map(|folder| folder.display().to_string())
             .collect();
+        let text = match text.as_slice() {
+            [] => "No folder is registered".to_owned(),
+            some => format!("Registered:\n{}", some.join("\n")),
+        };
         Ok(Output {
-            report: json!({ "folders": folders.folders, "text": text.join("\n") }),
+            report: json!({ "folders": folders.folders, "text": text }),
             files: Vec::new(),
         })
     }

@@ -9,13 +9,13 @@ use one4d_engine::{Error, Result};
 use serde_json::json;
 
 use super::output::Printer;
-use super::{exit, model_hub};
+use super::{exit, model_hub, model_list};
 
 /// The subcommands.
 #[derive(Debug, clap::Subcommand)]
 pub enum Models {
     /// List public models, and what of them lies on this machine; asks no server.
-    List(model_hub::ListArgs),
+    List(model_list::ListArgs),
     /// Say where a model lies on this machine; asks no server.
     Locate(model_hub::NameArgs),
     /// Show what a download would be, ask, and download into the shared Hugging Face cache.

@@ -59,6 +59,10 @@ impl Printer {
                             })),
                     };
                 }
+                Some(Event::Planned { words, .. }) if !self.json => {
+                    self.clear_line();
+                    print_error_line(&format!("plan: {words}"));
+                }
                 Some(Event::Warning { warning, .. }) => {
                     self.clear_line();
                     tracing::warn!("{}", warning.message);
@@ -117,6 +121,9 @@ impl Printer {
                     print_line(&report.to_string());
                 }
                 print_error_line(&format!("one4d: {error}"));
+                if matches!(error, Error::Memory { .. }) {
+                    print_error_line("one4d: a larger --memory insists");
+                }
                 code
             }
         }

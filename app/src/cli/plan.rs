@@ -1,8 +1,7 @@
 //! `one4d plan`: where a model would live, what a run takes, before anything is loaded.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use one4d_engine::Result;
 use one4d_engine::device::DeviceChoice;
 use one4d_engine::models::wan::WanConfig;
 use one4d_engine::nn::WeightForm;
@@ -11,6 +10,7 @@ use one4d_engine::pipeline::{
 };
 use one4d_engine::plan::{self, Machine, ModelParts, Rates, RunShape, parse_bytes};
 use one4d_engine::worker::Output;
+use one4d_engine::{Error, Result};
 use serde_json::json;
 
 use super::generate::{PresetName, lora};
@@ -60,6 +60,25 @@ fn size(text: &str) -> std::result::Result<u64, String> {
     parse_bytes(text).map_err(|error| error.to_string())
 }
 
+/// Refuses what is no folder of a model, with what would be one.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the folder.
+pub(super) fn check_model(folder: &Path) -> Result<()> {
+    if folder.join("model.json").is_file() {
+        return Ok(());
+    }
+    let reason = if folder.is_dir() {
+        "holds no model.json, so it is no model; `one4d models assemble` makes a model of fetched \
+         files, and a training run leaves one"
+    } else if folder.exists() {
+        "is a file; a model is a folder with model.json in it"
+    } else {
+        "is not there; `one4d models assemble` says where it puts a model"
+    };
+    Err(Error::invalid(folder.display().to_string(), reason))
+}
+
 /// Show where a model would live on this machine, and what a run takes.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -83,7 +102,7 @@ pub struct Args {
     #[arg(long)]
     steps: Option<usize>,
     /// Guidance scale; 1 switches guidance off.
-    #[arg(long, value_name = "X")]
+    #[arg(long, value_name = "X", allow_negative_numbers = true)]
     cfg: Option<f64>,
     /// Where the other defaults come from, as for `generate`.
     #[arg(long, value_enum, default_value_t)]
@@ -92,7 +111,12 @@ pub struct Args {
     #[arg(long, value_name = "FILE[:STRENGTH]", value_parser = lora)]
     lora: Vec<LoraChoice>,
     /// Threshold of the step cache, as for `generate`.
-    #[arg(long, value_name = "THRESHOLD", default_value_t = 0.0)]
+    #[arg(
+        long,
+        value_name = "THRESHOLD",
+        default_value_t = 0.0,
+        allow_negative_numbers = true
+    )]
     step_cache: f64,
 }
 
@@ -128,8 +152,10 @@ impl Args {
     /// Plans.
     ///
     /// # Errors
-    /// Those of the model's files, and of a machine that does not tell its memory.
+    /// [`Error::Invalid`] for a run that `generate` would refuse; those of the model's files,
+    /// and of a machine that does not tell its memory.
     pub fn run(self) -> Result<Output> {
+        self.check()?;
         let device = DeviceChoice::Auto.open()?;
         let machine = match (self.gpu, self.memory.memory) {
             (true, Some(bytes)) => Machine::gpu(bytes),
@@ -150,7 +176,10 @@ impl Args {
             Some((name, config)) => public_size(name, &config, &request)?,
             None => {
                 let folder = match self.model {
-                    Some(folder) => folder,
+                    Some(folder) => {
+                        check_public_or_folder(&folder)?;
+                        folder
+                    }
                     None => pipeline::bundled_model()?,
                 };
                 let shape = pipeline::run_shape(&request, &BundleManifest::read(&folder)?);
@@ -158,11 +187,11 @@ impl Args {
                 (parts, shape)
             }
         };
-        run.frames = self.frames.unwrap_or(run.frames).clamp(1, 100_000);
-        run.height = self.height.unwrap_or(run.height).clamp(16, 1 << 16);
-        run.width = self.width.unwrap_or(run.width).clamp(16, 1 << 16);
+        run.frames = self.frames.unwrap_or(run.frames);
+        run.height = self.height.unwrap_or(run.height);
+        run.width = self.width.unwrap_or(run.width);
         run.steps = self.steps.unwrap_or(run.steps);
-        run.step_cache = self.step_cache.clamp(0.0, 1.0);
+        run.step_cache = self.step_cache;
         run.guided = self.cfg.map_or(run.guided, |cfg| cfg != 1.0);
         let plan = plan::choose(&parts, &run, &machine, self.memory.form());
         let mut report = json!(plan);
@@ -172,4 +201,49 @@ impl Args {
             report,
         })
     }
+
+    /// Refuses numbers that no run has.
+    fn check(&self) -> Result<()> {
+        let refuse = |what: String, reason: &str| Err(Error::invalid(what, reason));
+        if let Some(frames) = self.frames
+            && (frames % 4 != 1 || frames > 100_000)
+        {
+            let reason = "one more than a multiple of four is possible: 1, 5, 9, .. 81";
+            return refuse(format!("{frames} frames"), reason);
+        }
+        for (name, side) in [("height", self.height), ("width", self.width)] {
+            if let Some(side) = side
+                && (side % 16 != 0 || !(16..=1 << 16).contains(&side))
+            {
+                let reason = "a multiple of 16 pixels is possible";
+                return refuse(format!("{name} {side}"), reason);
+            }
+        }
+        if let Some(steps) = self.steps
+            && !(1..=1000).contains(&steps)
+        {
+            let reason = "between 1 and 1000 are possible";
+            return refuse(format!("{steps} steps"), reason);
+        }
+        if let Some(cfg) = self.cfg
+            && !(0.0..=50.0).contains(&cfg)
+        {
+            let reason = "between 0 and 50 is possible; 1 switches guidance off";
+            return refuse(format!("guidance {cfg}"), reason);
+        }
+        if !(0.0..=1.0).contains(&self.step_cache) {
+            let reason = "between 0 and 1 is possible; 0 computes every step";
+            return refuse(format!("step cache {}", self.step_cache), reason);
+        }
+        Ok(())
+    }
+}
+
+/// As [`check_model`], for a word that may have been meant as a public size.
+fn check_public_or_folder(model: &Path) -> Result<()> {
+    if model.exists() {
+        return check_model(model);
+    }
+    let reason = "is neither a folder nor one of the public sizes wan-14b and wan-1.3b";
+    Err(Error::invalid(model.display().to_string(), reason))
 }

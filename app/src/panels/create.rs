@@ -3,14 +3,16 @@
 use egui::{Id, Margin, Panel as EguiPanel, ScrollArea, TextEdit, Ui, vec2};
 use egui_material_icons::icons;
 use one4d_engine::pipeline::Preset;
-use one4d_engine::plan::bytes_for_people;
+use one4d_engine::plan::{Plan, bytes_for_people};
 
 use super::{Panel, inputs, loras};
 use crate::state::command::{CreateEdit, Pick};
 use crate::state::create::InputMode;
 use crate::state::{Action, AppCommand};
 use crate::theme::{self, space};
-use crate::widgets::{self, NumberField, PushButton, number_field, segmented, tooltip_with_keys};
+use crate::widgets::{
+    self, NumberField, PushButton, number_field, number_or_off_field, segmented, tooltip_with_keys,
+};
 
 /// The identity of the prompt field, so that a new image can give it the keyboard.
 pub fn prompt_id() -> Id {
@@ -134,14 +136,14 @@ fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     ui.horizontal(|ui| {
         let guidance = NumberField {
             name: "Guidance",
-            tooltip: "How strictly the prompt is followed (classifier-free guidance, CFG); 1 is off",
+            tooltip: "How strictly the prompt is followed (classifier-free guidance, CFG); 1 is off and takes half the time",
             range: 1.0..=20.0,
             speed: 0.02,
             decimals: 1,
             suffix: "",
             default: Some(default_guidance),
         };
-        let value = number_field(ui, &guidance, create.guidance, width);
+        let value = number_or_off_field(ui, &guidance, (create.guidance, 1.0), width);
         edits.extend(value.map(CreateEdit::Guidance));
         let seed = NumberField {
             name: "Seed",
@@ -152,9 +154,8 @@ fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
             suffix: "",
             default: None,
         };
-        let value = number_field(ui, &seed, create.seed as f64, width - theme::ROW - space::XS);
+        let value = number_field(ui, &seed, create.seed as f64, width - theme::ROW - space::S);
         edits.extend(value.map(|v| CreateEdit::Seed(v as u64)));
-        ui.spacing_mut().item_spacing.x = space::XS;
         ui.with_layout(egui::Layout::bottom_up(egui::Align::Min), |ui| {
             let dice = PushButton::icon(icons::ICON_CASINO, "Draw another seed")
                 .tooltip("Draws another seed");
@@ -173,8 +174,8 @@ fn settings_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
 fn step_cache_ui(ui: &mut Ui, threshold: f64, width: f32) -> Option<CreateEdit> {
     let field = NumberField {
         name: "Step cache",
-        tooltip: "Reuses a step where the network's first block changed by less than this share; \
-                  0 computes every step, 0.08 is common. The job's report tells the error",
+        tooltip: "Reuses a step where the network's first block changed by less than this share: \
+                  faster, and less exact. 0 is off, 0.08 is common. The job's report tells the error",
         range: 0.0..=1.0,
         speed: 0.002,
         decimals: 2,
@@ -182,7 +183,7 @@ fn step_cache_ui(ui: &mut Ui, threshold: f64, width: f32) -> Option<CreateEdit> 
         default: Some(0.0),
     };
     let value = ui
-        .horizontal(|ui| number_field(ui, &field, threshold, width))
+        .horizontal(|ui| number_or_off_field(ui, &field, (threshold, 0.0), width))
         .inner;
     value.map(CreateEdit::StepCache)
 }
@@ -293,10 +294,45 @@ fn action_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
         panel.push(AppCommand::Act(Action::Generate));
     }
     ui.add_space(2.0);
-    ui.vertical_centered(|ui| widgets::caption(ui, estimate(panel, missing)));
+    let plan = state.model.plan(&state.create);
+    let words = estimate(panel, missing, plan.as_ref());
+    let is_short = missing.is_none() && plan.as_ref().is_some_and(|plan| !plan.fits);
+    ui.vertical_centered(|ui| {
+        let response = if is_short {
+            let tokens = theme::tokens(ui);
+            let words = egui::RichText::new(words).font(theme::caption());
+            ui.label(words.color(tokens.warn))
+        } else {
+            widgets::caption(ui, words)
+        };
+        if let Some(plan) = plan {
+            response.on_hover_text(plan_words(&plan));
+        }
+    });
 }
 
-fn estimate(panel: &Panel<'_>, missing: Option<&str>) -> String {
+/// Where each part of the model will be, and what that comes to.
+pub(super) fn plan_words(plan: &Plan) -> String {
+    let mut lines: Vec<String> = plan
+        .placements
+        .iter()
+        .map(|part| {
+            let held = bytes_for_people(part.held_bytes);
+            format!("{}: {held}, {}", part.part, part.place)
+        })
+        .collect();
+    let (peak, limit) = (plan.peak_bytes, plan.limit_bytes);
+    let (peak, limit) = (bytes_for_people(peak), bytes_for_people(limit));
+    lines.push(format!("At most {peak} at a time, {limit} are free"));
+    if plan.time.reused_steps > 0 {
+        let (reused, steps) = (plan.time.reused_steps, plan.run.steps);
+        lines.push(format!("{reused} of {steps} steps assumed to be reused"));
+    }
+    lines.extend(plan.advice.iter().skip(1).cloned());
+    lines.join("\n")
+}
+
+fn estimate(panel: &Panel<'_>, missing: Option<&str>, plan: Option<&Plan>) -> String {
     let state = panel.state;
     if let Some(missing) = missing {
         return missing.to_owned();
@@ -307,19 +343,20 @@ fn estimate(panel: &Panel<'_>, missing: Option<&str>) -> String {
         1 => ", after the job under way".to_owned(),
         n => format!(", after {n} jobs"),
     };
-    let plan = state.model.plan(&state.create);
-    if let Some(plan) = plan.as_ref().filter(|plan| !plan.fits) {
+    if let Some(plan) = plan.filter(|plan| !plan.fits) {
         let (needed, free) = (plan.peak_bytes, plan.limit_bytes);
         let (needed, free) = (bytes_for_people(needed), bytes_for_people(free));
         let way_out = plan.advice.get(1).map(|way| format!("; {way}"));
-        return format!("Needs {needed} of {free}{}", way_out.unwrap_or_default());
+        let way_out = way_out.unwrap_or_default();
+        return format!("Needs {needed}, {free} free{way_out}");
     }
     // What was measured is better than what was reckoned.
     let measured = state.jobs.timings.estimate_secs(state.create.steps);
-    let secs = measured.or(plan.as_ref().map(|plan| plan.time.total_secs));
+    let secs = measured.or(plan.map(|plan| plan.time.total_secs));
     let memory = plan.map(|plan| format!(", {}", bytes_for_people(plan.peak_bytes)));
     let memory = memory.unwrap_or_default();
     match secs {
+        Some(secs) if secs < 1.0 => format!("Under a second{memory}{queue}"),
         Some(secs) => format!("About {}{memory}{queue}", widgets::duration(secs)),
         None if waiting == 0 => "The first run measures how long it takes".to_owned(),
         None => "Starts after the job under way".to_owned(),

@@ -1,7 +1,7 @@
 //! The export dialog.
 
 use egui::{Align, Layout, Ui, vec2};
-use egui_material_icons::icons;
+use egui_material_icons::{MaterialIcon, icons};
 use one4d_engine::worker::ExportFormat;
 
 use super::Panel;
@@ -12,10 +12,11 @@ use crate::state::export::{ExportForm, FORMATS, words_of_filter};
 use crate::state::jobs::format_label;
 use crate::state::scene::OpenScene;
 use crate::theme::{self, space};
+use crate::video::VideoKind;
 use crate::widgets::{self, NumberField, PushButton, number_field, switch};
 
 /// Width of the dialog, points.
-const WIDTH: f32 = 400.0;
+const WIDTH: f32 = 540.0;
 
 /// Shows the dialog while there is an export to set up.
 pub fn export_ui(ctx: &egui::Context, panel: &mut Panel<'_>) {
@@ -32,11 +33,8 @@ pub fn export_ui(ctx: &egui::Context, panel: &mut Panel<'_>) {
 fn form_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenScene) {
     widgets::heading(ui, "Export");
     ui.add_space(space::XS);
-    widgets::caption(ui, "Formats");
     ui.spacing_mut().item_spacing.y = space::XS;
-    for format in FORMATS {
-        format_row(ui, panel, form, format);
-    }
+    formats_ui(ui, panel, form);
     ui.add_space(space::S);
     numbers_ui(ui, panel, form, open);
     ui.add_space(space::XS);
@@ -53,7 +51,16 @@ fn form_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, open: &OpenSce
     buttons_ui(ui, panel, form, open);
 }
 
-fn format_row(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, format: ExportFormat) {
+/// A format or a video that can be chosen.
+struct Choice {
+    name: &'static str,
+    hint: &'static str,
+    icon: MaterialIcon,
+    /// What it is called for those who do not see it.
+    label: &'static str,
+}
+
+fn choice_of_format(format: ExportFormat) -> Choice {
     let (name, hint, icon) = match format {
         ExportFormat::Scene => (
             "Scene file",
@@ -68,7 +75,7 @@ fn format_row(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, format: Exp
         ExportFormat::GlbAnimated => (
             "GLB animated",
             "One file for Blender and the web",
-            icons::ICON_MOVIE,
+            icons::ICON_DEPLOYED_CODE,
         ),
         ExportFormat::GlbFrames => (
             "GLB per frame",
@@ -76,17 +83,61 @@ fn format_row(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, format: Exp
             icons::ICON_LAYERS,
         ),
     };
+    Choice {
+        name,
+        hint,
+        icon,
+        label: format_label(format),
+    }
+}
+
+fn choice_of_video(kind: VideoKind) -> Choice {
+    let (name, hint, icon) = match kind {
+        VideoKind::Frames => ("Frames", "As the camera took them", icons::ICON_MOVIE),
+        VideoKind::Depth => ("Depth", "In colours, near to far", icons::ICON_GRADIENT),
+        VideoKind::Orbit => (
+            "Around the scene",
+            "The view, swinging to both sides",
+            icons::ICON_360,
+        ),
+    };
+    Choice {
+        name,
+        hint,
+        icon,
+        label: kind.label(),
+    }
+}
+
+/// Points at the left, videos at the right.
+fn formats_ui(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm) {
+    ui.columns_const(|[left, right]| {
+        left.spacing_mut().item_spacing.y = space::XS;
+        widgets::caption(left, "Points");
+        for format in FORMATS {
+            let on = form.formats.contains(&format);
+            if choice_row(left, &choice_of_format(format), on) {
+                panel.push(AppCommand::Export(ExportEdit::Toggle(format)));
+            }
+        }
+        right.spacing_mut().item_spacing.y = space::XS;
+        widgets::caption(right, "Video (MP4)");
+        for kind in VideoKind::ALL {
+            let on = form.videos.contains(&kind);
+            if choice_row(right, &choice_of_video(kind), on) {
+                panel.push(AppCommand::Export(ExportEdit::ToggleVideo(kind)));
+            }
+        }
+    });
+}
+
+/// A row that is chosen or not; true if it was clicked.
+fn choice_row(ui: &mut Ui, choice: &Choice, on: bool) -> bool {
     let tokens = theme::tokens(ui);
-    let on = form.formats.contains(&format);
     let (rect, response) =
         ui.allocate_exact_size(vec2(ui.available_width(), 40.0), egui::Sense::click());
     response.widget_info(|| {
-        egui::WidgetInfo::selected(
-            egui::Role::CheckBox,
-            ui.is_enabled(),
-            on,
-            format_label(format),
-        )
+        egui::WidgetInfo::selected(egui::Role::CheckBox, ui.is_enabled(), on, choice.label)
     });
     let fill = match (on, response.hovered()) {
         (true, _) => tokens.accent_soft,
@@ -99,24 +150,23 @@ fn format_row(ui: &mut Ui, panel: &mut Panel<'_>, form: &ExportForm, format: Exp
             .max_rect(rect.shrink2(vec2(space::M, 0.0)))
             .layout(Layout::left_to_right(Align::Center)),
     );
-    icon_ui(
-        &mut row,
-        if on { icons::ICON_CHECK_CIRCLE } else { icon },
-        on,
-    );
+    let icon = if on {
+        icons::ICON_CHECK_CIRCLE
+    } else {
+        choice.icon
+    };
+    icon_ui(&mut row, icon, on);
     row.vertical(|ui| {
         ui.spacing_mut().item_spacing.y = 0.0;
         ui.add_space(4.0);
-        widgets::label(ui, name);
-        widgets::caption(ui, hint);
+        widgets::label(ui, choice.name);
+        widgets::caption(ui, choice.hint);
     });
     widgets::focus_ring(ui, &response, rect);
-    if response.clicked() {
-        panel.push(AppCommand::Export(ExportEdit::Toggle(format)));
-    }
+    response.clicked()
 }
 
-fn icon_ui(ui: &mut Ui, icon: egui_material_icons::MaterialIcon, on: bool) {
+fn icon_ui(ui: &mut Ui, icon: MaterialIcon, on: bool) {
     let tokens = theme::tokens(ui);
     let color = if on { tokens.accent } else { tokens.muted };
     ui.label(

@@ -59,8 +59,17 @@ fn nothing_ui(ui: &mut Ui, panel: &Panel<'_>) {
             fact_row(ui, "Licence", &facts.licence, "");
         }
         if let Some(plan) = panel.state.model.plan(&panel.state.create) {
-            fact_row(ui, "Memory", &bytes_for_people(plan.peak_bytes), "");
-            fact_row(ui, "Weights", plan.holding.form.label(), "");
+            let words = super::create::plan_words(&plan);
+            let short = if plan.fits { "" } else { ", too much" };
+            let memory = format!("{}{short}", bytes_for_people(plan.peak_bytes));
+            fact_row(ui, "Memory", &memory, "").on_hover_text(&words);
+            let streamed = if plan.holding.streamed {
+                ", streamed"
+            } else {
+                ""
+            };
+            let weights = format!("{}{streamed}", plan.holding.form.label());
+            fact_row(ui, "Weights", &weights, "").on_hover_text(words);
         }
         if !facts.description.is_empty() {
             ui.add_space(space::XS);

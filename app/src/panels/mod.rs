@@ -17,6 +17,7 @@ pub mod legend;
 pub mod look;
 pub mod loras;
 pub mod measure;
+mod model_card;
 pub mod models;
 pub mod notices;
 pub mod overlays;

@@ -126,7 +126,10 @@ fn head_ui(ui: &mut Ui, panel: &mut Panel<'_>, card: &JobCard) {
                 panel.push(AppCommand::Job(card.id, edit));
             }
             ui.with_layout(Layout::left_to_right(Align::Center), |ui| {
-                widgets::strong(ui, &card.title).on_hover_text(&card.title);
+                let plan = card.memory_plan.as_deref();
+                let words = plan.map(|plan| format!("{}\nPlan: {plan}", card.title));
+                widgets::strong(ui, &card.title)
+                    .on_hover_text(words.unwrap_or_else(|| card.title.clone()));
             });
         },
     );

@@ -61,7 +61,8 @@ pub fn layout_ui(ui: &mut Ui, panel: &mut Panel<'_>) -> Rect {
 /// Create above, the queue below as soon as there is one.
 fn left_ui(ui: &mut Ui, panel: &mut Panel<'_>) {
     if !panel.state.jobs.cards().is_empty() {
-        let most = ui.available_height() * 0.5;
+        // The form above keeps the larger part, in low windows too.
+        let most = ui.available_height() * 0.4;
         let wanted = super::queue::wanted_height(ui.ctx());
         EguiPanel::bottom("queue")
             .resizable(false)

@@ -26,6 +26,8 @@ pub enum Kind {
 pub const IMAGE_ENDINGS: &[&str] = &["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"];
 /// Endings of video files that the studio decodes.
 pub const VIDEO_ENDINGS: &[&str] = &["mp4", "m4v", "mov"];
+/// Endings of files that hold a network and no scene.
+const WEIGHT_ENDINGS: &[&str] = &["gguf", "pth", "pt", "ckpt"];
 /// Endings of scene files.
 pub const SCENE_ENDINGS: &[&str] = &["one4d", "safetensors"];
 
@@ -51,10 +53,15 @@ pub fn classify(path: &Path) -> Kind {
         Kind::Video(owned)
     } else if import::is_importable(path) {
         Kind::Scene(owned)
+    } else if has(WEIGHT_ENDINGS) {
+        unknown(
+            "it holds weights of a part of a model; add its folder under File > Models, and \
+             `one4d inspect` says what it is",
+        )
     } else {
         unknown(
-            "the studio opens images, MP4 videos, folders of frames, One4D scenes and what other \
-             tools left (npz, zip, COLMAP, ...)",
+            "the studio opens images, MP4 videos, folders of frames, One4D scenes, models, LoRA \
+             files and what other tools left (npz, zip, COLMAP, ...)",
         )
     }
 }
@@ -160,12 +167,14 @@ mod tests {
             "b.mp4",
             "c.one4d",
             "d.txt",
+            "e.gguf",
             "frames/2.jpg",
             "frames/1.jpg",
         ] {
             std::fs::write(folder.join(name), b"x").unwrap();
         }
         let kind = |name: &str| classify(&folder.join(name));
+        assert!(matches!(kind("e.gguf"), Kind::Unknown(_, why) if why.contains("File > Models")));
         assert!(matches!(kind("a.PNG"), Kind::Image(_)));
         assert!(matches!(kind("b.mp4"), Kind::Video(_)));
         assert!(matches!(kind("c.one4d"), Kind::Scene(_)));

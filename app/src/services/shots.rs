@@ -44,6 +44,11 @@ impl Shots {
         }
     }
 
+    /// The window's device, if it has one.
+    pub fn device(&self) -> Option<(wgpu::Device, wgpu::Queue)> {
+        self.gpu.clone()
+    }
+
     /// Takes pictures with another device from now on.
     pub fn attach(&mut self, gpu: Option<(wgpu::Device, wgpu::Queue)>) {
         self.gpu = gpu;

@@ -99,7 +99,7 @@ actions! {
     NewInput: File, ICON_ADD, "New scene", "Clears the inputs and starts over", [COMMAND + N];
     Open: File, ICON_FOLDER_OPEN, "Open…", "Opens an image, a video or a saved scene", [COMMAND + O];
     OpenFolder: File, ICON_FOLDER, "Open folder…", "Opens a folder of frames or a saved scene", [COMMAND_SHIFT + O];
-    Export: File, ICON_IOS_SHARE, "Export…", "Writes the scene as PLY, GLB or a scene file", [COMMAND + E];
+    Export: File, ICON_IOS_SHARE, "Export…", "Writes points, videos or a scene file", [COMMAND + E];
     Screenshot: File, ICON_PHOTO_CAMERA_BACK, "Save a picture…", "Saves the view as a picture of any size", [NONE + F12];
     Undo: File, ICON_UNDO, "Undo", "Takes back the last change of view, look, measures or markers", [COMMAND + Z];
     Redo: File, ICON_REDO, "Redo", "Does again what was taken back", [COMMAND_SHIFT + Z, COMMAND + Y];

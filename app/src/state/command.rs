@@ -19,6 +19,7 @@ use super::settings::ThemeChoice;
 use super::shot::ShotEdit;
 use super::view::Shown;
 use crate::timeline::LoopMode;
+use crate::video::VideoKind;
 use crate::viewport::{ViewOptions, ViewportState};
 
 /// What a file dialog is asked for.
@@ -114,6 +115,8 @@ pub enum CreateEdit {
 pub enum ExportEdit {
     /// Adds or removes a format.
     Toggle(ExportFormat),
+    /// Adds or removes a video.
+    ToggleVideo(VideoKind),
     /// First and last frame, inclusive.
     Range(usize, usize),
     /// Every n-th pixel.

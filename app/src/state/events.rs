@@ -53,6 +53,7 @@ pub fn drain(state: &mut AppState, services: &mut Services) {
 fn on_engine(state: &mut AppState, services: &mut Services, event: Event) {
     match event {
         Event::Started { job, plan } => state.jobs.started(job, plan, state.now_secs),
+        Event::Planned { job, words } => state.jobs.planned(job, words),
         Event::Scene { job, scene } => match state.comparing {
             Comparing::Opening(opening) if opening == job => show_second(state, job, scene),
             _ => show_scene(state, services, job, scene),

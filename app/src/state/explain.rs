@@ -57,6 +57,20 @@ fn words(request: &JobRequest, error: &Error) -> (String, String) {
             format!("Not enough {what}"),
             format!("{doing} needs {required}, and {available} is there. Fewer frames need less."),
         ),
+        Error::Memory {
+            model,
+            required,
+            available,
+            advice,
+            ..
+        } => {
+            let ways = match advice.as_slice() {
+                [] => String::new(),
+                some => format!(" {}.", some.join("; ")),
+            };
+            let words = format!("{model} needs {required}, and {available} is free.{ways}");
+            ("Not enough memory".to_owned(), words)
+        }
         Error::NonFinite { stage, .. } => (
             "The model lost its way".to_owned(),
             format!(
@@ -134,12 +148,13 @@ fn is_out_of_memory(message: &str) -> bool {
 }
 
 fn remedy(job: JobId, request: &JobRequest, error: &Error) -> (String, AppCommand) {
-    let fewer_frames = || {
+    let fewer_frames = |fitting: Option<usize>| {
         let frames = match request {
             JobRequest::Generate { request, .. } => request.frames.unwrap_or(17),
             _ => 17,
         };
-        let frames = super::create::nearest_clip_length(frames / 2).max(5);
+        let half = super::create::nearest_clip_length(frames / 2).max(5);
+        let frames = fitting.unwrap_or(half);
         (
             format!("Use {frames} frames"),
             AppCommand::Create(CreateEdit::Frames(frames)),
@@ -153,11 +168,16 @@ fn remedy(job: JobId, request: &JobRequest, error: &Error) -> (String, AppComman
     }
     match (error, request) {
         (Error::Weights { .. }, _) => ("Choose a model…".to_owned(), AppCommand::Pick(Pick::Model)),
-        (Error::Limit { .. }, JobRequest::Generate { .. }) => fewer_frames(),
+        (Error::Memory { frames, .. }, _) if frames.is_some() => fewer_frames(*frames),
+        (Error::Memory { .. }, _) => (
+            "Choose a smaller model…".to_owned(),
+            AppCommand::Pick(Pick::Model),
+        ),
+        (Error::Limit { .. }, JobRequest::Generate { .. }) => fewer_frames(None),
         (Error::Tensor(inner), JobRequest::Generate { .. })
             if is_out_of_memory(&inner.to_string()) =>
         {
-            fewer_frames()
+            fewer_frames(None)
         }
         (Error::NonFinite { .. }, _) => (
             "Draw another seed".to_owned(),
@@ -208,6 +228,23 @@ mod tests {
         assert_eq!(
             notice.remedy.unwrap().1,
             AppCommand::Create(CreateEdit::Frames(9))
+        );
+        let plan = Error::Memory {
+            model: "14B".into(),
+            required: "97 GB".into(),
+            available: "20 GB".into(),
+            advice: vec!["13 frames fit".into()],
+            frames: Some(13),
+        };
+        let notice = super::notice(JobId(1), &generate(), &plan);
+        assert_eq!(notice.title, "Not enough memory");
+        assert_eq!(
+            notice.body,
+            "14B needs 97 GB, and 20 GB is free. 13 frames fit."
+        );
+        assert_eq!(
+            notice.remedy.unwrap().1,
+            AppCommand::Create(CreateEdit::Frames(13))
         );
         assert!(is_out_of_memory("DriverError(CUDA_ERROR_OUT_OF_MEMORY)"));
         assert!(!is_out_of_memory("shape mismatch"));

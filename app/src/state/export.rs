@@ -1,14 +1,19 @@
 //! The export that is being set up.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use one4d_engine::export::BroughtFormat;
 use one4d_engine::scene::{Scene4d, validity};
 use one4d_engine::worker::{ExportFormat, ExportRequest, JobRequest};
 
 use super::command::ExportEdit;
+use super::notices::{Notice, Severity};
+use super::saving::look_of;
 use super::scene::OpenScene;
 use super::{AppState, apply};
 use crate::services::{MediaTask, Preparation, Services};
+use crate::video::{ORBIT_PX, OrbitShot, VideoFormat, VideoKind, estimate_bytes, frame_rate};
 use crate::viewport::filter::PointFilter;
 use crate::viewport::{MaskMode, ViewOptions};
 
@@ -37,13 +42,47 @@ pub(super) fn edit(state: &mut AppState, services: &Services, edit: &ExportEdit)
         ExportEdit::Start => {
             let form = form.clone();
             let request = state.scene.as_ref().and_then(|open| form.request(open));
-            if let Some(request) = request {
-                state.export = None;
-                hand_over(state, services, &form, request);
+            let Some(mut request) = request else {
+                return;
+            };
+            state.export = None;
+            match videos(state, services, &form) {
+                Ok(videos) => {
+                    request.brought = videos;
+                    hand_over(state, services, &form, request);
+                }
+                Err(error) => {
+                    let title = "The export cannot start";
+                    let notice = Notice::new(Severity::Error, title, error.to_string());
+                    state.notices.post(notice, state.now_secs);
+                }
             }
         }
         _ => {}
     }
+}
+
+/// The videos of an export; the one around the scene swings about the view as it is now.
+fn videos(
+    state: &AppState,
+    services: &Services,
+    form: &ExportForm,
+) -> one4d_engine::Result<Vec<Arc<dyn BroughtFormat>>> {
+    let shot = || {
+        let open = state.scene.as_ref()?;
+        Some(OrbitShot {
+            gpu: services.shots.device()?,
+            scene: Arc::clone(&open.scene),
+            orbit: Some(state.view.goal()),
+            size_px: ORBIT_PX,
+            look: look_of(state),
+        })
+    };
+    let kinds = VideoKind::ALL.into_iter();
+    let kinds = kinds.filter(|kind| form.videos.contains(kind));
+    kinds
+        .map(|kind| Ok(Arc::new(VideoFormat::new(kind, shot())?) as Arc<dyn BroughtFormat>))
+        .collect()
 }
 
 /// Hands an export to the engine, at once or after its scene has been made what it shall be.
@@ -102,6 +141,8 @@ pub const FORMATS: [ExportFormat; 4] = [
 pub struct ExportForm {
     /// Formats to write.
     pub formats: Vec<ExportFormat>,
+    /// Videos to write.
+    pub videos: Vec<VideoKind>,
     /// First frame.
     pub first: usize,
     /// Last frame, inclusive.
@@ -125,6 +166,7 @@ impl ExportForm {
     pub fn new(range: (usize, usize), folder: Option<PathBuf>) -> Self {
         Self {
             formats: vec![ExportFormat::GlbAnimated],
+            videos: Vec::new(),
             first: range.0,
             last: range.1,
             stride: 1,
@@ -145,6 +187,13 @@ impl ExportForm {
                     self.formats.retain(|&f| f != format);
                 } else {
                     self.formats.push(format);
+                }
+            }
+            ExportEdit::ToggleVideo(kind) => {
+                if self.videos.contains(&kind) {
+                    self.videos.retain(|&k| k != kind);
+                } else {
+                    self.videos.push(kind);
                 }
             }
             ExportEdit::Range(first, last) => {
@@ -168,7 +217,7 @@ impl ExportForm {
 
     /// Why the export cannot start yet.
     pub fn missing(&self) -> Option<&'static str> {
-        if self.formats.is_empty() {
+        if self.formats.is_empty() && self.videos.is_empty() {
             Some("Choose at least one format")
         } else if self.folder.is_none() {
             Some("Choose a folder first")
@@ -188,6 +237,10 @@ impl ExportForm {
         };
         let stride = (self.stride * self.stride) as f64;
         let points = (whole as f64 / stride * share) as u64;
+        let size_px = [scene.width as u64, scene.height as u64];
+        let (frames, fps) = (self.num_frames() as u64, frame_rate(scene.meta.fps));
+        let videos = self.videos.iter();
+        let videos = videos.map(|&kind| estimate_bytes(kind, size_px, frames, fps));
         self.formats
             .iter()
             .map(|format| match format {
@@ -196,6 +249,7 @@ impl ExportForm {
                 ExportFormat::Ply => points * 15,
                 ExportFormat::GlbFrames | ExportFormat::GlbAnimated => points * 16,
             })
+            .chain(videos)
             .sum()
     }
 
@@ -210,6 +264,7 @@ impl ExportForm {
                 .into_iter()
                 .filter(|format| self.formats.contains(format))
                 .collect(),
+            brought: Vec::new(),
             out: self.folder.clone()?,
             first: self.first,
             end: self.last + 1,

@@ -47,6 +47,8 @@ pub struct JobCard {
     pub phase: Phase,
     /// True once cancelling was asked for and the job has not ended.
     pub stopping: bool,
+    /// Memory and time that it takes, once planned.
+    pub memory_plan: Option<String>,
     /// The stages it passes.
     pub plan: Vec<Stage>,
     /// Newest report.
@@ -74,6 +76,7 @@ impl JobCard {
             request,
             phase: Phase::Queued,
             stopping: false,
+            memory_plan: None,
             plan: Vec::new(),
             progress: None,
             preview: None,

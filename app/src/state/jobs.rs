@@ -64,6 +64,13 @@ impl Jobs {
         }
     }
 
+    /// What the job will take.
+    pub fn planned(&mut self, id: JobId, words: String) {
+        if let Some(card) = self.card_mut(id) {
+            card.memory_plan = Some(words);
+        }
+    }
+
     /// The newest state of the running job.
     pub fn report(&mut self, status: &Status, now_secs: f64) {
         let timings = self.timings.clone();

@@ -26,28 +26,34 @@ pub(super) fn edit_shot(state: &mut AppState, edit: ShotEdit) {
     }
 }
 
+/// How the view looks, from wherever.
+pub(super) fn look_of(state: &AppState) -> Look {
+    Look {
+        eye: None,
+        options: state.view.options,
+        palette: match state.settings.theme {
+            ThemeChoice::Light => Palette::LIGHT,
+            ThemeChoice::Dark | ThemeChoice::System => Palette::DARK,
+        },
+        up: state.view.goal().up,
+    }
+}
+
 /// Takes a picture of the view as it is now.
 pub(super) fn save_shot(state: &mut AppState, services: &Services, path: PathBuf) {
     let (Some(form), Some(open)) = (state.shot.take(), &state.scene) else {
         return;
     };
-    let mut options = state.view.options;
-    if form.transparent {
-        options.background = Background::Transparent;
-    }
     let frame_idx = state.frame();
+    let mut look = look_of(state);
+    look.eye = Some(state.view.eye(&open.scene, frame_idx));
+    if form.transparent {
+        look.options.background = Background::Transparent;
+    }
     let job = ShotJob {
         scene: Arc::clone(&open.scene),
         frame_idx,
-        look: Look {
-            eye: Some(state.view.eye(&open.scene, frame_idx)),
-            options,
-            palette: match state.settings.theme {
-                ThemeChoice::Light => Palette::LIGHT,
-                ThemeChoice::Dark | ThemeChoice::System => Palette::DARK,
-            },
-            up: state.view.goal().up,
-        },
+        look,
         size_px: form.picture_px(),
         path: ending_in(path, "png"),
     };

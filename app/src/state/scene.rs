@@ -74,17 +74,14 @@ pub struct SceneFacts {
 
 /// What a unit of length means, in a word and in a sentence.
 pub fn explain_scale(scale: ScaleTag) -> (&'static str, &'static str) {
-    match scale {
-        ScaleTag::Metric => ("metres", "Lengths are metres."),
-        ScaleTag::UpToScale => (
-            "up to scale",
-            "Proportions are right; the size of the whole is not known.",
-        ),
-        ScaleTag::UpToScaleAndShift => (
-            "up to scale and shift",
-            "Neither the size of the whole nor the distance to the camera is known.",
-        ),
-    }
+    let sentence = match scale {
+        ScaleTag::Metric => "Lengths are metres.",
+        ScaleTag::UpToScale => "Proportions are right; the size of the whole is not known.",
+        ScaleTag::UpToScaleAndShift => {
+            "Neither the size of the whole nor the distance to the camera is known."
+        }
+    };
+    (scale.label(), sentence)
 }
 
 /// What a solver flag means, in a word and in a sentence.

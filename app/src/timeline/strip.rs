@@ -194,7 +194,8 @@ fn input_pictures(ui: &Ui, panel: &mut Panel<'_>, rect: Rect, scale: &Scale) {
             .rect_stroke(cell, 3.0, stroke, StrokeKind::Inside);
         pill(
             ui,
-            pos2(cell.center().x, rect.top() - LABELS / 2.0 - 2.0),
+            // The number stands where the frame is, though its picture may reach further.
+            pos2(scale.centre(frame.at), rect.top() - LABELS / 2.0 - 2.0),
             frame.at,
         );
     }

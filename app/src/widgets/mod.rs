@@ -17,7 +17,7 @@ pub use button::{PushButton, action_button, action_icon, tooltip_with_keys};
 pub use card::{card, hairline_below, section, well_frame};
 pub use colour_bar::{colour_bar, hue_bar};
 pub use histogram::{Histogram, histogram};
-pub use number::{NumberField, number_field};
+pub use number::{NumberField, number_field, number_or_off_field};
 pub use picture::{crop_marks, hatch, picture_rect, thumbnail};
 pub use progress::{progress_bar, spinner, status_word};
 pub use segmented::segmented;

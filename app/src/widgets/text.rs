@@ -98,13 +98,14 @@ pub fn elided(ui: &Ui, text: &str, font: FontId, color: Color32, max_width: f32)
     ui.painter().layout_job(job)
 }
 
-/// Seconds in people's words: "8 s", "1 min 20 s", "2 h 5 min".
+/// Seconds in people's words: "8 s", "1 min 20 s", "2 h 5 min", "38 days".
 pub fn duration(secs: f64) -> String {
     let secs = secs.max(0.0).round() as u64;
     match secs {
         0..60 => format!("{secs} s"),
         60..3600 => format!("{} min {} s", secs / 60, secs % 60),
-        _ => format!("{} h {} min", secs / 3600, secs / 60 % 60),
+        3600..172_800 => format!("{} h {} min", secs / 3600, secs / 60 % 60),
+        _ => format!("{} days", (secs + 43_200) / 86_400),
     }
 }
 

@@ -213,6 +213,7 @@ mod tests {
     fn more_than_four_gigabytes_are_refused_before_writing() {
         let folder = tempfile::tempdir().unwrap();
         let request = ExportRequest {
+            brought: Vec::new(),
             scene: std::sync::Arc::new(Scene4d {
                 num_frames: 1,
                 height: 1,

@@ -1,8 +1,10 @@
 //! Scenes in other formats: PLY, GLB a frame with `sequence.json`, one animated GLB, the scene file.
 //!
 //! Every file is complete under its final name or not there. No exporter writes a number that is
-//! not finite. One format, one file; a new one is a new module and a line in `write_format`.
+//! not finite. One format, one file; a new one is a new module and a line in `write_format`. What
+//! the engine cannot write itself, a front end brings as [`BroughtFormat`].
 
+mod brought;
 mod document;
 mod glb;
 mod gltf;
@@ -10,16 +12,18 @@ mod ply;
 mod selection;
 mod sequence;
 
+pub use brought::BroughtFormat;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::atomic_file::check_free_space;
+use crate::atomic_file::{check_free_space, create_folder};
 use crate::job::{JobCtx, Stage};
 use crate::worker::{ExportFormat, ExportRequest};
 use crate::{Error, Result};
 
 /// Frame rate of scenes that do not tell theirs.
-const DEFAULT_FPS: f64 = 16.0;
+pub const DEFAULT_FPS: f64 = 16.0;
 
 /// Progress of an export, in files or frames.
 struct Steps<'a> {
@@ -48,19 +52,28 @@ impl Steps<'_> {
 pub fn run(request: &ExportRequest, ctx: &JobCtx) -> Result<Vec<PathBuf>> {
     check(request)?;
     check_some_point(request)?;
-    fs::create_dir_all(&request.out).map_err(|e| Error::io(&request.out, e))?;
+    create_folder(&request.out)?;
     check_free_space(&request.out, estimate_bytes(request))?;
     let mut steps = Steps {
         ctx,
         done: 0,
-        total: request.formats.iter().map(|&f| num_steps(request, f)).sum(),
+        total: num_all_steps(request),
     };
     ctx.step(Stage::Export, 0, steps.total)?;
     let mut files = Vec::new();
     for &format in &request.formats {
         files.extend(write_format(request, format, &mut steps)?);
     }
+    for format in &request.brought {
+        files.extend(format.write(request, ctx, &mut || steps.advance())?);
+    }
     Ok(files)
+}
+
+fn num_all_steps(request: &ExportRequest) -> usize {
+    let own = request.formats.iter().map(|&f| num_steps(request, f));
+    let brought = request.brought.iter().map(|f| f.num_steps(request));
+    own.chain(brought).sum()
 }
 
 /// Bytes that [`run`] will write, from the share of pixels kept in a few frames; 0 for a request
@@ -71,6 +84,7 @@ pub fn estimate_bytes(request: &ExportRequest) -> u64 {
     }
     let points = selection::estimate_points(request);
     let frames = (request.end - request.first) as u64;
+    let brought = request.brought.iter().map(|f| f.estimate_bytes(request));
     request
         .formats
         .iter()
@@ -80,6 +94,7 @@ pub fn estimate_bytes(request: &ExportRequest) -> u64 {
             ExportFormat::GlbFrames => points * glb::POINT_BYTES + 2560 * frames,
             ExportFormat::GlbAnimated => points * glb::POINT_BYTES + 2048 * frames,
         })
+        .chain(brought)
         .sum()
 }
 
@@ -117,7 +132,7 @@ fn write_scene(request: &ExportRequest, steps: &mut Steps<'_>) -> Result<Vec<Pat
 fn check(request: &ExportRequest) -> Result<()> {
     request.scene.check()?;
     let frames = request.scene.num_frames;
-    if request.formats.is_empty() {
+    if request.formats.is_empty() && request.brought.is_empty() {
         return Err(Error::invalid("export", "no format was chosen"));
     }
     if request.first >= request.end || request.end > frames {
@@ -143,9 +158,9 @@ fn check(request: &ExportRequest) -> Result<()> {
 
 /// Refuses to write files of points without a single one.
 fn check_some_point(request: &ExportRequest) -> Result<()> {
-    let only_scene = request.formats == [ExportFormat::Scene];
+    let needs_points = request.formats.iter().any(|f| *f != ExportFormat::Scene);
     let mut frames = request.first..request.end;
-    if only_scene || frames.any(|frame| !selection::select(request, frame).is_empty()) {
+    if !needs_points || frames.any(|frame| !selection::select(request, frame).is_empty()) {
         return Ok(());
     }
     Err(Error::invalid(

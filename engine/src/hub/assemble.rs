@@ -223,9 +223,12 @@ fn whole(settings: &HubSettings, name: &str) -> Result<(&'static Entry, Found)> 
     if found.state == State::Present {
         return Ok((entry, found));
     }
-    let lacks = found.missing.join(", ");
-    let reason = format!("lacks {lacks}; get it with `one4d models fetch {name}`");
-    Err(Error::weights(settings.cache.join(entry.hub_id), reason))
+    let lacks = match found.missing.as_slice() {
+        [] => "does not lie here".to_owned(),
+        missing => format!("lacks {}", missing.join(", ")),
+    };
+    let reason = format!("{lacks}; get it with `one4d models fetch {name}`");
+    Err(Error::hub(entry.hub_id, reason))
 }
 
 fn licence(entry: &Entry, found: &Found) -> String {

@@ -75,6 +75,11 @@ pub(super) fn unreachable_because(error: &ureq::Error, url: &str, proxy: Option<
         (ureq::Error::HostNotFound, None) => {
             Trouble::Passing(format!("{host} is not found; is this machine online?"))
         }
+        (ureq::Error::Io(error), None) if error.kind() == ErrorKind::ConnectionRefused => {
+            Trouble::Passing(format!(
+                "{host} takes no connections; is its address right? HF_ENDPOINT may name another"
+            ))
+        }
         (ureq::Error::Io(error), _) => Trouble::Passing(format!("{host}: {error}")),
         (ureq::Error::ConnectionFailed, _) => Trouble::Passing(format!("{host} cannot be reached")),
         (ureq::Error::Protocol(error), _) => {

@@ -167,7 +167,7 @@ fn whole(
     place: &str,
     ctx: &JobCtx,
 ) -> Result<(Head, Vec<u8>)> {
-    let mut retries = Retries::new(settings.patience);
+    let mut retries = Retries::new(settings.patience, "Try again later");
     loop {
         let answer = client.ask(ask.clone())?;
         match collect(&answer, ask.head_only, ctx)? {

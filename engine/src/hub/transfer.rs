@@ -97,7 +97,10 @@ impl Transfer<'_> {
         }
         let path = self.cache.incomplete(hash);
         let mut partial = Partial::open(&path, self.file, self.ctx)?;
-        let mut retries = Retries::new(self.settings.patience);
+        let mut retries = Retries::new(
+            self.settings.patience,
+            "What has arrived is kept: try again later",
+        );
         // A content that was resumed and turns out wrong is fetched once more from its start.
         let mut may_restart = true;
         loop {

@@ -10,13 +10,16 @@ use crate::{Error, Result};
 pub(super) struct Retries {
     patience: Patience,
     failures: u32,
+    way_out: &'static str,
 }
 
 impl Retries {
-    pub(super) fn new(patience: Patience) -> Self {
+    /// `way_out` ends the sentence that is said when no attempt is left.
+    pub(super) fn new(patience: Patience, way_out: &'static str) -> Self {
         Self {
             patience,
             failures: 0,
+            way_out,
         }
     }
 
@@ -40,8 +43,8 @@ impl Retries {
         self.failures += 1;
         if self.failures >= self.patience.attempts {
             let reason = format!(
-                "{reason}; gave up after {} attempts. What has arrived is kept: try again later",
-                self.failures
+                "{reason}; gave up after {} attempts. {}",
+                self.failures, self.way_out
             );
             return Err(Error::hub(place, reason));
         }

@@ -22,8 +22,10 @@ pub(super) fn inspect_bundle(folder: &Path) -> Result<Inspection> {
             manifest.frames, manifest.width, manifest.height, manifest.fps
         ),
     );
-    found.fact("coupling", format!("{:?}", manifest.denoiser.coupling));
-    found.fact("trained", format!("{} steps", manifest.trained_steps));
+    found.fact("coupling", manifest.denoiser.coupling.label());
+    if manifest.trained_steps > 0 {
+        found.fact("trained", format!("{} steps", manifest.trained_steps));
+    }
     let (CodecSpec::LinearPatch { file: codec, .. } | CodecSpec::WanVae { file: codec }) =
         &manifest.codec;
     let denoiser = &manifest.denoiser;

@@ -121,11 +121,18 @@ pub struct Inspection {
 pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
     let path = path.as_ref();
     if path.is_dir() {
+        let scene = path.join("scene.one4d");
         return if path.join("model.json").exists() {
             bundle::inspect_bundle(path)
+        } else if scene.is_file() {
+            inspect(scene)
         } else {
             bundle::inspect_folder(path)
         };
+    }
+    if path.file_name().is_some_and(|name| name == "model.json") {
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        return bundle::inspect_bundle(folder.unwrap_or(Path::new(".")));
     }
     if path.extension().is_some_and(|e| e == "json") {
         return inspect_shards(path);
@@ -140,7 +147,7 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
         FileKind::Pickle => return inspect_pickle(path),
         FileKind::Other => {}
     }
-    let file = TensorFile::open(path)?;
+    let file = TensorFile::open(path).map_err(|error| of_no_kind(path, error))?;
     found.add_file(&file, "");
     found.metadata.clone_from(&file.metadata);
     if scene::is_scene(&file) {
@@ -149,6 +156,25 @@ pub fn inspect(path: impl AsRef<Path>) -> Result<Inspection> {
         weights::describe(&mut found);
     }
     Ok(found)
+}
+
+/// Says what could have been inspected, where a file is not what its name says or of no kind that is.
+fn of_no_kind(path: &Path, error: Error) -> Error {
+    let Error::Format { reason, .. } = &error else {
+        return error;
+    };
+    let ending = path.extension().unwrap_or_default().to_string_lossy();
+    let reason = match &*ending.to_lowercase() {
+        "safetensors" | "one4d" => return error,
+        "gguf" => "does not begin as a GGUF file does: it is damaged, or something else".to_owned(),
+        "pth" | "pt" | "ckpt" => {
+            "does not begin as a PyTorch pickle does: it is damaged, or something else".to_owned()
+        }
+        _ => format!(
+            "{reason}; scenes, safetensors, GGUF, PyTorch pickles and model folders can be inspected"
+        ),
+    };
+    Error::format(path, reason)
 }
 
 /// The shards behind an index, as the one network that they are.

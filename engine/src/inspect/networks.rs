@@ -142,6 +142,19 @@ fn image_encoder(file: &Listing<'_>, found: &mut Inspection) {
         .push("a denoiser with an image path; only the visual tower is used".to_owned());
 }
 
+/// Width of the blocks that a LoRA was made for: the inputs of a query.
+fn lora_width(file: &Listing<'_>) -> Option<usize> {
+    let query = |name: &&str| {
+        let is_down = ["lora_A", "lora_down", "lora.down"]
+            .iter()
+            .any(|side| name.contains(side));
+        let query = ["self_attn.q.", "self_attn_q.", "attn1.to_q.", "attn1_to_q."];
+        is_down && query.iter().any(|part| name.contains(part))
+    };
+    let name = file.names().find(query)?;
+    file.exact(name)?.get(1).copied()
+}
+
 fn lora(file: &Listing<'_>, found: &mut Inspection) {
     let with = |ending: &str| file.names().filter(|name| name.ends_with(ending)).count();
     found.fact(
@@ -168,8 +181,23 @@ fn lora(file: &Listing<'_>, found: &mut Inspection) {
     let has_image = file
         .names()
         .any(|name| name.contains("k_img") || name.contains("add_k_proj"));
+    if let Some(width) = lora_width(file) {
+        let base = match width {
+            5120 => "Wan 2.1 14B, ",
+            1536 => "Wan 2.1 1.3B, ",
+            _ => "",
+        };
+        found.fact("made for", format!("{base}blocks of width {width}"));
+    }
     if has_image {
-        found.fact("made for", "a base with an image path");
+        found.fact("also for", "an image path in the base");
+    }
+    if let Some(few) = crate::pipeline::few_steps_by_name(&found.path) {
+        let words = format!(
+            "to {} steps, by \u{201c}{}\u{201d} in its name: `--preset fast` samples so",
+            few.sampling.steps, few.word
+        );
+        found.fact("distilled", words);
     }
     let is_of_4dnex = !file.names().any(|name| name.contains("ffn"))
         && file

@@ -25,7 +25,7 @@ pub(super) fn describe(file: &TensorFile, found: &mut Inspection) {
     found.fact("frames", scene.num_frames);
     found.fact("size", format!("{} x {} pixels", scene.width, scene.height));
     found.fact("rate", format!("{} frames per second", meta.fps));
-    found.fact("scale", format!("{:?}", meta.scale));
+    found.fact("scale", meta.scale.label());
     for (name, value) in [
         ("title", Some(&meta.title).filter(|title| !title.is_empty())),
         ("prompt", meta.prompt.as_ref()),

@@ -83,7 +83,7 @@ fn kind(file: &Listing<'_>) -> Kind {
     } else if has("relative_attention_bias") || has("pos_embedding") || has("attn_rel_b") {
         Kind::TextEncoder
     } else if any(&|n| n.starts_with("decoder.")) && any(&|n| n.starts_with("encoder."))
-        || file.0.contains_key("basis")
+        || any(&|n| n.rsplit('.').next() == Some("basis"))
     {
         Kind::Codec
     } else {

@@ -96,7 +96,7 @@ impl PipelineRunner {
         }
         let mut watch = Stopwatch::default();
         let plan = self.plan_memory(request)?;
-        tracing::info!("plan: {}", plan.summary());
+        ctx.planned(plan.summary());
         let kept = self.bytes_at_hand(&plan, &LoraWish::from(request));
         let meter = PeakMeter::start();
         let model = self.model(request, plan.holding, ctx)?;
@@ -148,7 +148,7 @@ impl PipelineRunner {
     /// The plan of a request, which the run will follow.
     ///
     /// # Errors
-    /// [`Error::Limit`] if nothing fits, with what would.
+    /// [`Error::Memory`] if nothing fits, with what would.
     fn plan_memory(&mut self, request: &Request) -> Result<Plan> {
         let rates = match self.rates {
             Some(rates) => rates,
@@ -159,12 +159,13 @@ impl PipelineRunner {
         if plan.fits {
             return Ok(plan);
         }
-        let mut advice = plan.advice.clone();
-        advice.push("--memory with a larger size insists".to_owned());
-        Err(Error::Limit {
-            what: format!("memory for {} ({})", plan.model, advice.join("; ")),
+        Err(Error::Memory {
+            model: plan.model.clone(),
             required: bytes_for_people(plan.peak_bytes),
             available: bytes_for_people(plan.limit_bytes),
+            // The first says what is missing, as the error does.
+            advice: plan.advice.iter().skip(1).cloned().collect(),
+            frames: plan.fitting_frames,
         })
     }
 

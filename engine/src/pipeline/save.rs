@@ -14,9 +14,9 @@ const STRIP_FRAMES: usize = 8;
 /// Refuses a folder that cannot be written to, before the long work starts.
 ///
 /// # Errors
-/// [`Error::Io`] naming the folder.
+/// [`Error::Io`] or [`Error::Format`] naming the folder.
 pub(super) fn check_writable(out: &Path) -> Result<()> {
-    std::fs::create_dir_all(out).map_err(|e| Error::io(out, e))?;
+    atomic_file::create_folder(out)?;
     tempfile::tempfile_in(out).map_err(|e| Error::io(out, e))?;
     Ok(())
 }

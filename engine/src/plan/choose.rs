@@ -94,7 +94,10 @@ pub fn choose(
         Some(plan) => plan.clone(),
         None => with_holding(model, run, machine, Holding::default()),
     };
-    plan.advice = advice(model, run, machine, form, &plan);
+    if !plan.fits {
+        plan.fitting_frames = fitting_frames(model, run, machine, form);
+        plan.advice = advice(model, run, machine, form, &plan);
+    }
     plan
 }
 
@@ -121,6 +124,7 @@ pub fn with_holding(
         time: time::estimate(model, run, machine, &holding, size),
         stages,
         advice: Vec::new(),
+        fitting_frames: None,
     }
 }
 
@@ -339,7 +343,27 @@ impl Held {
     }
 }
 
-/// What would make a run fit, or fit better.
+/// Whether a run fits, however its weights are held.
+fn fits(model: &ModelParts, run: &RunShape, machine: &Machine, form: Option<WeightForm>) -> bool {
+    alternatives(&model.dit, form)
+        .into_iter()
+        .any(|holding| with_holding(model, run, machine, holding).fits)
+}
+
+/// The longest clip that fits and is shorter than the one asked for.
+fn fitting_frames(
+    model: &ModelParts,
+    run: &RunShape,
+    machine: &Machine,
+    form: Option<WeightForm>,
+) -> Option<usize> {
+    let shorter = (0..run.frames / 4).rev().map(|k| 4 * k + 1);
+    shorter
+        .filter(|&frames| frames < run.frames)
+        .find(|&frames| fits(model, &RunShape { frames, ..*run }, machine, form))
+}
+
+/// What is missing where a run does not fit, and what would fit.
 fn advice(
     model: &ModelParts,
     run: &RunShape,
@@ -347,14 +371,7 @@ fn advice(
     form: Option<WeightForm>,
     plan: &Plan,
 ) -> Vec<String> {
-    if plan.fits {
-        return Vec::new();
-    }
-    let fits = |run: &RunShape, form: Option<WeightForm>| {
-        alternatives(&model.dit, form)
-            .into_iter()
-            .any(|holding| with_holding(model, run, machine, holding).fits)
-    };
+    let fits = |run: &RunShape, form: Option<WeightForm>| fits(model, run, machine, form);
     let mut advice = vec![format!(
         "needs {}, {} short of what there is",
         bytes_for_people(plan.peak_bytes),
@@ -370,11 +387,7 @@ fn advice(
     if run.guided && fits(&unguided, form) {
         advice.push("without guidance (1) it fits: half the rows".to_owned());
     }
-    let shorter = (0..run.frames / 4).rev().map(|k| 4 * k + 1);
-    let shorter = shorter
-        .filter(|&frames| frames < run.frames)
-        .find(|&frames| fits(&RunShape { frames, ..*run }, form));
-    if let Some(frames) = shorter {
+    if let Some(frames) = plan.fitting_frames {
         advice.push(format!("{frames} frames fit"));
     }
     let smaller = (1..8).map(|eighths| RunShape {

@@ -147,6 +147,8 @@ pub struct Plan {
     pub fits: bool,
     /// An estimate, from operations counted and rates measured.
     pub time: TimeEstimate,
-    /// What else a person could do; what to do if it does not fit.
+    /// What to do if it does not fit: what is missing, then what would fit.
     pub advice: Vec<String>,
+    /// The longest clip that fits, where this one does not.
+    pub fitting_frames: Option<usize>,
 }

@@ -5,13 +5,25 @@ use std::fmt;
 use super::machine::bytes_for_people;
 use super::{Plan, StageMemory};
 
-/// Seconds for people: "40 s", "12 min", "3.5 h".
+/// Seconds for people: "40 s", "12 min", "3.5 h", "38 days".
 fn secs_for_people(secs: f64) -> String {
     match secs {
+        s if s < 0.05 => "under 0.1 s".to_owned(),
         s if s < 9.95 => format!("{s:.1} s"),
         s if s < 120.0 => format!("{s:.0} s"),
         s if s < 7200.0 => format!("{:.0} min", s / 60.0),
-        s => format!("{:.1} h", s / 3600.0),
+        s if s < 172_800.0 => format!("{:.1} h", s / 3600.0),
+        s => format!("{:.0} days", s / 86_400.0),
+    }
+}
+
+/// "about 12 min", "under 0.1 s".
+fn about(secs: f64) -> String {
+    let words = secs_for_people(secs);
+    if words.starts_with("under") {
+        words
+    } else {
+        format!("about {words}")
     }
 }
 
@@ -29,10 +41,10 @@ impl Plan {
             ", more than there is"
         };
         format!(
-            "about {} of {}{fit}, about {}; weights {blocks}, {}",
+            "about {} of {}{fit}, {}; weights {blocks}, {}",
             bytes_for_people(self.peak_bytes),
             self.limit_for_people(),
-            secs_for_people(self.time.total_secs),
+            about(self.time.total_secs),
             self.holding.form.label(),
         )
     }
@@ -50,8 +62,8 @@ impl Plan {
         let time = &self.time;
         writeln!(
             f,
-            "about {} (an estimate): text {}, encode {}, denoise {} ({} a step{}), decode {}",
-            secs_for_people(time.total_secs),
+            "{} (an estimate): text {}, encode {}, denoise {} ({} a step{}), decode {}",
+            about(time.total_secs),
             secs_for_people(time.text_secs),
             secs_for_people(time.encode_secs),
             secs_for_people(time.denoise_secs),
@@ -92,13 +104,14 @@ impl fmt::Display for Plan {
         let run = &self.run;
         writeln!(
             f,
-            "{} on {}: {} frames of {} x {}, {} steps, guidance {}",
+            "{} on {}: {} frames of {} x {}, {} step{}, guidance {}",
             self.model,
             self.machine.device,
             run.frames,
             run.width,
             run.height,
             run.steps,
+            if run.steps == 1 { "" } else { "s" },
             if run.guided { "on" } else { "off" },
         )?;
         writeln!(f)?;

@@ -48,6 +48,17 @@ pub enum ScaleTag {
     UpToScaleAndShift,
 }
 
+impl ScaleTag {
+    /// In a few words: "up to scale".
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Metric => "metres",
+            Self::UpToScale => "up to scale",
+            Self::UpToScaleAndShift => "up to scale and shift",
+        }
+    }
+}
+
 /// A flag that the solver raised; see `geometry` and `postopt`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

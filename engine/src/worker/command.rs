@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::datasets::synthetic::WorldWidth;
 use crate::datasets::training_sets::CheckRequest;
 use crate::eval::BenchmarkRequest;
+use crate::export::BroughtFormat;
 use crate::import::ImportRequest;
 use crate::pipeline::Request;
 use crate::scene::Scene4d;
@@ -123,6 +124,8 @@ pub struct ExportRequest {
     pub scene: Arc<Scene4d>,
     /// Formats to write.
     pub formats: Vec<ExportFormat>,
+    /// Formats that the front end writes itself, after those.
+    pub brought: Vec<Arc<dyn BroughtFormat>>,
     /// Folder to write into.
     pub out: PathBuf,
     /// First frame.

@@ -18,6 +18,13 @@ pub enum Event {
         /// The stages it will pass, in order.
         plan: Vec<Stage>,
     },
+    /// What the run will take, before it begins.
+    Planned {
+        /// The job.
+        job: JobId,
+        /// Memory, time and where the weights live, in one line for people.
+        words: String,
+    },
     /// A scene is ready to look at.
     Scene {
         /// The job.

@@ -151,6 +151,14 @@ impl JobSink for Sink {
         (self.wake)();
     }
 
+    fn planned(&self, words: String) {
+        let _ = self.events.send(Event::Planned {
+            job: self.job,
+            words,
+        });
+        (self.wake)();
+    }
+
     fn warn(&self, warning: Warning) {
         if self.warnings.fetch_add(1, Ordering::Relaxed) < MAX_WARNINGS {
             let _ = self.events.send(Event::Warning {

@@ -24,6 +24,15 @@ impl Coupling {
     /// Names of branches of every coupling.
     pub(super) const BRANCHES: [&str; 3] = ["rgb", "xyz", "joint"];
 
+    /// In a few words: "two branches with control links".
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Decoupled => "two branches with control links",
+            Self::Channel => "channels side by side",
+            Self::Spatial => "frames and points side by side in width",
+        }
+    }
+
     /// Names of the branches that have adapters, in the order of their rows.
     pub fn branches(self) -> &'static [&'static str] {
         match self {
