@@ -461,6 +461,32 @@ fn what_does_not_fit_is_named_and_nothing_is_applied() -> Result<()> {
 }
 
 #[test]
+fn a_file_for_another_width_is_told_in_a_word() -> Result<()> {
+    let base = base()?;
+    let folder = tempfile::tempdir().unwrap();
+    let mut tensors = Tensors::new();
+    for block in 0..2 {
+        for module in ["self_attn.q", "self_attn.k", "cross_attn.o"] {
+            let name = format!("diffusion_model.blocks.{block}.{module}");
+            tensors.insert(format!("{name}.lora_down.weight"), randn(&[2, 64]));
+            tensors.insert(format!("{name}.lora_up.weight"), randn(&[64, 2]));
+        }
+    }
+    let path = save(&folder, "wide.safetensors", tensors);
+    let error = stack(&[(&path, 1.0)], &weights(&base)).err().unwrap();
+    let said = error.to_string();
+    let width = format!(
+        "made for a network of width 64, and this one has {}",
+        config().dim
+    );
+    assert!(
+        said.contains(&width) && said.contains("and 5 more"),
+        "{said}"
+    );
+    Ok(())
+}
+
+#[test]
 fn a_change_for_other_input_channels_is_left_out_and_said() -> Result<()> {
     let (base, question) = (base()?, Question::new());
     let folder = tempfile::tempdir().unwrap();

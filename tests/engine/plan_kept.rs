@@ -8,7 +8,7 @@ use one4d_engine::plan::{
     self, CodecParts, DitParts, Holding, Machine, ModelParts, Plan, RunShape, TextParts,
 };
 use one4d_tests::probe::{
-    DecodeJob, ProbeJob, ProbeRun, probe_adapters, probe_config, write_probe_lora,
+    DecodeJob, ProbeJob, ProbeLora, ProbeRun, probe_adapters, probe_config, write_probe_lora,
     write_probe_model,
 };
 use serde_json::Value;
@@ -98,10 +98,10 @@ impl Probe {
     }
 
     /// One more LoRA file on the model.
-    fn with_lora(mut self, rank: usize) -> Self {
+    fn with_lora(mut self, kind: ProbeLora) -> Self {
         let name = format!("lora{}.safetensors", self.job.loras.len());
         let path = self.folder.path().join(&name);
-        let values = write_probe_lora(&path, &self.job.spec.config, rank).unwrap();
+        let values = write_probe_lora(&path, &self.job.spec.config, kind).unwrap();
         self.parts.lora_values += values;
         self.parts.lora_files += 1;
         self.job.loras.push((name, 0.5));
@@ -228,13 +228,35 @@ fn runs_with_lora_files_a_step_cache_and_without_guidance_keep_to_their_plans() 
     let cached = Probe::new(DType::BF16).with_run(wide, run(2, 3.0, 0.1));
     cached.assert_kept(&[holding(WeightForm::Stored, false, Some(100))]);
     cached
-        .with_lora(32)
+        .with_lora(ProbeLora::Pairs(32))
         .assert_kept(&[holding(WeightForm::Q8_0, false, None)]);
     let unguided = Probe::new(DType::BF16).with_run(long, run(1, 1.0, 0.0));
-    unguided.with_lora(16).with_lora(64).assert_kept(&[
+    let unguided = unguided.with_lora(ProbeLora::Pairs(16));
+    unguided.with_lora(ProbeLora::Pairs(64)).assert_kept(&[
         holding(WeightForm::Bf16, true, None),
         holding(WeightForm::Q4K, false, Some(512)),
     ]);
+}
+
+#[test]
+fn every_kind_of_lora_file_keeps_to_its_plan() {
+    let run = ProbeRun {
+        steps: 1,
+        guidance: 3.0,
+        step_cache: 0.0,
+    };
+    for kind in [
+        ProbeLora::Hadamard(4),
+        ProbeLora::Hadamard(40),
+        ProbeLora::Kronecker(8),
+        ProbeLora::Magnitudes(16),
+    ] {
+        let probe = Probe::new(DType::BF16).with_run([3, 16, 24], run);
+        probe.with_lora(kind).assert_kept(&[
+            holding(WeightForm::Q8_0, false, None),
+            holding(WeightForm::Stored, true, None),
+        ]);
+    }
 }
 
 /// Planned and measured bytes of decoding one clip.

@@ -92,11 +92,51 @@ pub fn probe_adapters(cfg: &WanConfig) -> AdapterConfig {
     AdapterConfig::new(Coupling::Decoupled, 8, cfg.num_layers)
 }
 
+/// Which products a LoRA file has.
+#[derive(Clone, Copy, Debug)]
+pub enum ProbeLora {
+    /// Low-rank pairs of a rank.
+    Pairs(usize),
+    /// Entry-wise products of two pairs of a rank.
+    Hadamard(usize),
+    /// Kronecker products with a coarse factor of so many rows and columns.
+    Kronecker(usize),
+    /// Pairs of a rank with magnitudes of rows.
+    Magnitudes(usize),
+}
+
+impl ProbeLora {
+    /// Parts of a layer's change with their shapes.
+    fn parts(self, outputs: usize, inputs: usize) -> Vec<(&'static str, [usize; 2])> {
+        match self {
+            Self::Pairs(rank) => vec![
+                ("lora_A.weight", [rank, inputs]),
+                ("lora_B.weight", [outputs, rank]),
+            ],
+            Self::Hadamard(rank) => vec![
+                ("hada_w1_a", [outputs, rank]),
+                ("hada_w1_b", [rank, inputs]),
+                ("hada_w2_a", [outputs, rank]),
+                ("hada_w2_b", [rank, inputs]),
+            ],
+            Self::Kronecker(side) => vec![
+                ("lokr_w1", [side, side]),
+                ("lokr_w2", [outputs / side, inputs / side]),
+            ],
+            Self::Magnitudes(rank) => {
+                let mut parts = Self::Pairs(rank).parts(outputs, inputs);
+                parts.push(("dora_scale", [outputs, 1]));
+                parts
+            }
+        }
+    }
+}
+
 /// Writes a LoRA file of rank `rank` for every linear layer of the blocks, f32; returns its values.
 ///
 /// # Errors
 /// Those of writing.
-pub fn write_probe_lora(path: &Path, cfg: &WanConfig, rank: usize) -> Result<u64> {
+pub fn write_probe_lora(path: &Path, cfg: &WanConfig, kind: ProbeLora) -> Result<u64> {
     let shapes = ShapeStore::default();
     WanDit::from_weights(cfg, &Weights::dry(&shapes, DType::F32, &Device::Cpu))?;
     let pairs = ShapeStore::default();
@@ -106,9 +146,8 @@ pub fn write_probe_lora(path: &Path, cfg: &WanConfig, rank: usize) -> Result<u64
         let module = name.strip_suffix(".weight");
         let module = module.filter(|_| name.starts_with("blocks.") && shape.len() == 2);
         let Some(module) = module else { continue };
-        for (side, shape) in [("lora_A", [rank, shape[1]]), ("lora_B", [shape[0], rank])] {
-            let place = weights.pp(format!("{module}.{side}"));
-            place.get(&shape, "weight", Init::Const(0.0))?;
+        for (part, shape) in kind.parts(shape[0], shape[1]) {
+            weights.get(&shape, &format!("{module}.{part}"), Init::Const(0.0))?;
             values += (shape[0] * shape[1]) as u64;
         }
     }

@@ -9,7 +9,9 @@ use image::imageops::thumbnail;
 use one4d_engine::device::DeviceChoice;
 use one4d_engine::job::JobCtx;
 use one4d_engine::media::{self, ClipRequest, Frame, Sampling};
-use one4d_engine::pipeline::{BundleManifest, LoraWish, bundle_parts, bundled_model, check_lora};
+use one4d_engine::pipeline::{
+    BundleManifest, LoraWish, Preset, bundle_parts, bundled_model, check_lora,
+};
 use one4d_engine::plan::Machine;
 use one4d_engine::scene::{Scene4d, validity};
 
@@ -219,8 +221,17 @@ fn checked_lora(model: Option<&Path>, file: &Path) -> LoraState {
 /// to be opened wait behind this, and after a first run its own time is shown.
 fn planner(folder: &Path) -> one4d_engine::Result<Planner> {
     let device = DeviceChoice::Auto.open()?;
+    let with = |preset| {
+        let wish = LoraWish {
+            preset,
+            ..LoraWish::default()
+        };
+        bundle_parts(folder, &wish)
+    };
+    let has_fast = BundleManifest::read(folder)?.fast.is_some();
     Ok(Planner {
-        parts: bundle_parts(folder, &LoraWish::default())?,
+        parts: with(Preset::Standard)?,
+        fast: has_fast.then(|| with(Preset::Fast)).transpose()?,
         machine: Machine::detect(&device, None),
     })
 }

@@ -166,6 +166,17 @@ impl LoraList {
             .collect()
     }
 
+    /// Numbers in the files that a run with this preset reads, and how many files those are; files that
+    /// were not looked at yet do not count.
+    pub fn values(&self, preset: Preset) -> (u64, usize) {
+        let counting = self.0.iter().filter(|entry| entry.counts_with(preset));
+        let fitting = counting.filter_map(|entry| match &entry.state {
+            LoraState::Fits(fit) => Some(fit.values),
+            _ => None,
+        });
+        fitting.fold((0, 0), |(values, files), more| (values + more, files + 1))
+    }
+
     /// The first file that a run with this preset would read and that does not fit.
     pub fn misfit(&self, preset: Preset) -> Option<&LoraEntry> {
         let mut counting = self.0.iter().filter(|entry| entry.counts_with(preset));

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use one4d_engine::pipeline::{BundleManifest, SamplingDefaults};
+use one4d_engine::pipeline::{BundleManifest, Preset, SamplingDefaults};
 use one4d_engine::plan::{self, Machine, ModelParts, Plan, RunShape};
 
 use super::create::{CreateForm, InputMode};
@@ -84,8 +84,10 @@ pub struct ModelState {
 /// Sizes of a model and of this machine, as they were when the model was chosen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Planner {
-    /// The model's parts.
+    /// The model's parts, its LoRA files included that are always in force.
     pub parts: ModelParts,
+    /// Its parts with the preset "fast", where that takes a LoRA file of the model's own.
+    pub fast: Option<ModelParts>,
     /// This machine.
     pub machine: Machine,
 }
@@ -102,7 +104,12 @@ impl Planner {
             step_cache: form.step_cache,
             has_image: form.mode != InputMode::Text,
         };
-        plan::choose(&self.parts, &run, &self.machine, None)
+        let fast = self.fast.as_ref().filter(|_| form.preset == Preset::Fast);
+        let mut parts = fast.unwrap_or(&self.parts).clone();
+        let (values, files) = form.loras.values(form.preset);
+        parts.lora_values += values;
+        parts.lora_files += files;
+        plan::choose(&parts, &run, &self.machine, None)
     }
 }
 
@@ -111,5 +118,49 @@ impl ModelState {
     pub fn plan(&self, form: &CreateForm) -> Option<Plan> {
         let planner = self.planner.as_ref();
         planner.map(|planner| planner.plan(&self.facts, form))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use one4d_engine::pipeline::{LoraFit, LoraWish, bundle_parts};
+
+    use super::*;
+    use crate::state::loras::{LoraEdit, LoraState};
+
+    #[test]
+    fn the_plan_counts_the_lora_files_in_use() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../assets/mini");
+        let facts = ModelFacts::from(&BundleManifest::read(&folder).unwrap());
+        let planner = Planner {
+            parts: bundle_parts(&folder, &LoraWish::default()).unwrap(),
+            fast: None,
+            machine: Machine::cpu(64 << 30, 2),
+        };
+        let values = 1_u64 << 30;
+        let mut form = CreateForm::new(&facts);
+        let plain = planner.plan(&facts, &form).peak_bytes;
+        form.loras.add("large".into());
+        assert_eq!(
+            planner.plan(&facts, &form).peak_bytes,
+            plain,
+            "not looked at"
+        );
+        let fit = LoraFit {
+            values,
+            ..LoraFit::default()
+        };
+        form.loras.tell(Path::new("large"), LoraState::Fits(fit));
+        let with_file = planner.plan(&facts, &form).peak_bytes;
+        assert!(with_file > plain + 3 * values, "{plain}, {with_file}");
+        let off = LoraEdit::Strength(0.0);
+        form.loras.edit(Path::new("large"), &off);
+        assert_eq!(
+            planner.plan(&facts, &form).peak_bytes,
+            plain,
+            "switched off"
+        );
     }
 }

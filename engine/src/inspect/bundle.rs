@@ -52,7 +52,10 @@ pub(super) fn inspect_bundle(folder: &Path) -> Result<Inspection> {
         found.add_weights(folder, name);
     }
     found.fact("parameters", found.parameters);
-    found.needs.push(memory_need(found.parameters));
+    found.needs.push(format!(
+        "memory and time as `one4d plan {}` says for this machine",
+        folder.display()
+    ));
     Ok(found)
 }
 

@@ -20,6 +20,8 @@ pub struct LoraFit {
     pub rank: String,
     /// Size of the file.
     pub bytes: u64,
+    /// Numbers in it, which a plan counts.
+    pub values: u64,
     /// What of it is left out on purpose.
     pub notes: Vec<String>,
 }
@@ -54,6 +56,7 @@ pub fn check_lora(model: Option<&Path>, file: &Path) -> Result<LoraFit> {
     Ok(LoraFit {
         rank: rank.map(|fact| fact.value.clone()).unwrap_or_default(),
         bytes: found.bytes,
+        values: found.parameters,
         notes: stack.notes().to_vec(),
     })
 }

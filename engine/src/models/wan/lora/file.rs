@@ -74,12 +74,29 @@ impl LoraFile {
         if problems.is_empty() {
             return Ok(file);
         }
-        let more = problems.len().saturating_sub(LISTED);
-        problems.truncate(LISTED);
+        // One reason for all of them says more than their names.
+        let reason = file.another_width();
+        let listed = if reason.is_some() { 1 } else { LISTED };
+        let more = problems.len().saturating_sub(listed);
+        problems.truncate(listed);
         if more > 0 {
             problems.push(format!("and {more} more"));
         }
+        problems.splice(0..0, reason);
         Err(Error::weights(path, problems.join("; ")))
+    }
+
+    /// Says so if the file was made for a network of another width.
+    fn another_width(&self) -> Option<String> {
+        const SQUARE: &str = "self_attn.q";
+        let mut modules = self.modules.iter();
+        let (_, parts) = modules.find(|(module, _)| module.ends_with(SQUARE))?;
+        let [theirs, _] = product_dims(parts, &|name| self.shape(name))?;
+        let ours = self.base.shape(&format!("blocks.0.{SQUARE}.weight"))?;
+        let ours = *ours.first()?;
+        (theirs != ours).then(|| {
+            format!("it was made for a network of width {theirs}, and this one has {ours}")
+        })
     }
 
     fn shape(&self, name: &str) -> Vec<usize> {
