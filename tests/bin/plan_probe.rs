@@ -21,7 +21,7 @@ use one4d_engine::models::wan::{LoraPlacement, LoraStack};
 use one4d_engine::models::{Denoiser, DenoiserInputs, VideoVae as _};
 use one4d_engine::nn::{ParamStore, WeightForm, Weights};
 use one4d_engine::sampler::{self, Latents, Reusing, SamplerSettings, SolverKind};
-use one4d_tests::probe::{DecodeJob, ProbeJob};
+use one4d_tests::probe::{DecodeJob, PiecesJob, ProbeJob};
 
 #[global_allocator]
 static ALLOCATOR: CountingAllocator = CountingAllocator;
@@ -33,6 +33,14 @@ fn main() -> anyhow::Result<()> {
     if let Ok(job) = serde_json::from_slice::<DecodeJob>(&text) {
         let peak_bytes = decode(&job)?;
         println!("{}", serde_json::json!({ "peak_bytes": peak_bytes }));
+        return Ok(());
+    }
+    if let Ok(job) = serde_json::from_slice::<PiecesJob>(&text) {
+        let resident_bytes = resident_after(&job)?;
+        println!(
+            "{}",
+            serde_json::json!({ "resident_bytes": resident_bytes })
+        );
         return Ok(());
     }
     let job: ProbeJob = serde_json::from_slice(&text)?;
@@ -74,6 +82,33 @@ fn load(job: &ProbeJob, folder: &Path) -> anyhow::Result<One4d> {
         model.put_beside(&loras)?;
     }
     Ok(model)
+}
+
+/// Memory of the process's own that lies in main memory when all large pieces are freed; `None` where
+/// the system does not tell it.
+fn resident_after(job: &PiecesJob) -> anyhow::Result<Option<u64>> {
+    let mut small = Vec::new();
+    // The first piece that is freed is what the system's allocator goes by.
+    drop(vec![1_u8; job.piece_bytes]);
+    let large: Vec<Vec<u8>> = (0..job.pieces)
+        .map(|_| {
+            let piece = vec![1_u8; job.piece_bytes];
+            small.push(vec![1_u8; 1 << 12]);
+            piece
+        })
+        .collect();
+    drop(large);
+    let status = match std::fs::read_to_string("/proc/self/status") {
+        Ok(status) => status,
+        Err(_) => return Ok(None),
+    };
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("RssAnon:"));
+    let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kibibytes = kibibytes.context("no RssAnon in the status of a process")?;
+    anyhow::ensure!(small.iter().all(|piece| piece[0] == 1));
+    Ok(Some(1024 * kibibytes.trim().parse::<u64>()?))
 }
 
 /// What decoding one clip holds beside the codec's weights.

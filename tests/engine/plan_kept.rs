@@ -8,9 +8,10 @@ use one4d_engine::plan::{
     self, CodecParts, DitParts, Holding, Machine, ModelParts, Plan, RunShape, TextParts,
 };
 use one4d_tests::probe::{
-    DecodeJob, ProbeJob, ProbeLora, ProbeRun, probe_adapters, probe_config, write_probe_lora,
-    write_probe_model,
+    DecodeJob, PiecesJob, ProbeJob, ProbeLora, ProbeRun, probe_adapters, probe_config,
+    write_probe_lora, write_probe_model,
 };
+use serde::Serialize;
 use serde_json::Value;
 
 use crate::plan::{FULL, GB, relative, stage};
@@ -259,8 +260,8 @@ fn every_kind_of_lora_file_keeps_to_its_plan() {
     }
 }
 
-/// Planned and measured bytes of decoding one clip.
-fn decoded(job: &DecodeJob) -> (u64, u64) {
+/// What the probe reports of a job.
+fn probed(job: &impl Serialize) -> Value {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("job.json");
     std::fs::write(&path, serde_json::to_vec(job).unwrap()).unwrap();
@@ -273,7 +274,24 @@ fn decoded(job: &DecodeJob) -> (u64, u64) {
         "{}",
         String::from_utf8_lossy(&probe.stderr)
     );
-    let report: Value = serde_json::from_slice(&probe.stdout).unwrap();
+    serde_json::from_slice(&probe.stdout).unwrap()
+}
+
+#[test]
+fn what_large_pieces_leave_goes_back_to_the_system() {
+    let job = PiecesJob {
+        pieces: 20,
+        piece_bytes: 25 << 20,
+    };
+    let Some(resident) = probed(&job)["resident_bytes"].as_u64() else {
+        return one4d_tests::readers::skip("the system does not tell what a process holds");
+    };
+    assert!(resident < 64 << 20, "{resident} bytes stay");
+}
+
+/// Planned and measured bytes of decoding one clip.
+fn decoded(job: &DecodeJob) -> (u64, u64) {
+    let report = probed(job);
     let codec = CodecParts::wan(&job.config()).unwrap();
     let run = RunShape {
         frames: job.frames,

@@ -45,6 +45,15 @@ pub struct ProbeRun {
     pub step_cache: f64,
 }
 
+/// Large pieces of memory that are freed while small ones between them stay.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct PiecesJob {
+    /// How many large pieces.
+    pub pieces: usize,
+    /// Bytes of each.
+    pub piece_bytes: usize,
+}
+
 /// One clip decoded by a codec of random weights.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct DecodeJob {
