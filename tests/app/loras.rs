@@ -112,7 +112,8 @@ fn a_file_that_does_not_fit_says_why_before_the_run() {
     let LoraState::Bad(problems) = &stage.state().create.loras.entries()[0].state else {
         panic!("it fits");
     };
-    assert!(problems[0].contains("blocks.0.self_attn.q"), "{problems:?}");
+    assert!(problems[0].contains("network of width 56"), "{problems:?}");
+    assert!(problems[1].contains("blocks.0.self_attn.q"), "{problems:?}");
     stage.harness.run_steps(8);
     stage
         .harness
