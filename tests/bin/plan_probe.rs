@@ -98,9 +98,8 @@ fn resident_after(job: &PiecesJob) -> anyhow::Result<Option<u64>> {
         })
         .collect();
     drop(large);
-    let status = match std::fs::read_to_string("/proc/self/status") {
-        Ok(status) => status,
-        Err(_) => return Ok(None),
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return Ok(None);
     };
     let line = status
         .lines()
