@@ -109,6 +109,52 @@ impl Question {
     }
 }
 
+/// Both branches with adapters that do something, and inputs that are always the same.
+pub(super) struct Branches {
+    adapters: AdapterConfig,
+    store: ParamStore,
+    latents: [Tensor; 2],
+    inputs: DenoiserInputs,
+}
+
+impl Branches {
+    pub(super) fn new(base: &Tensors) -> Result<Self> {
+        let cfg = config();
+        let latents = || randn(&[1, cfg.out_dim, 2, 4, 6]);
+        let branches = Self {
+            adapters: AdapterConfig::new(Coupling::Decoupled, 2, cfg.num_layers),
+            store: ParamStore::default(),
+            latents: [latents(), latents()],
+            inputs: DenoiserInputs {
+                text: randn(&[2, 5, cfg.text_dim]),
+                mask: Tensor::ones((1, 4, 2, 4, 6), DType::F32, CPU)?,
+                condition: latents(),
+                image: Some(randn(&[2, 7, 20])),
+                xyz: None,
+            },
+        };
+        branches.build(&weights(base))?;
+        for (name, var) in branches.store.vars() {
+            if name.contains("lora_B") || name.contains("links") {
+                var.set(&randn(var.dims()))?;
+            }
+        }
+        Ok(branches)
+    }
+
+    pub(super) fn build(&self, base: &Weights) -> Result<One4d> {
+        let own = Weights::fresh(&self.store, 9, DType::F32, CPU);
+        One4d::from_weights(&config(), &self.adapters, base, &own)
+    }
+
+    /// Velocities of RGB and of XYZ.
+    pub(super) fn ask(&self, model: &One4d) -> Result<[Tensor; 2]> {
+        let [rgb, xyz] = &self.latents;
+        let said = model.velocities(rgb, xyz, 0.6, &self.inputs)?;
+        Ok([said.rgb, said.xyz])
+    }
+}
+
 pub(super) fn stack(files: &[(&PathBuf, f64)], base: &Weights) -> Result<Arc<LoraStack>> {
     let files: Vec<_> = files.iter().map(|(p, s)| ((*p).clone(), *s)).collect();
     Ok(Arc::new(LoraStack::open(&files, base, &JobCtx::silent())?))
@@ -286,43 +332,18 @@ fn strength_nought_is_none_and_the_order_does_not_matter() -> Result<()> {
 #[test]
 fn merged_and_beside_agree_on_top_of_both_branches_adapters() -> Result<()> {
     let base = base()?;
-    let cfg = config();
     let folder = tempfile::tempdir().unwrap();
     let [a, b] = two_files(&base, &folder)?;
-    let adapters = AdapterConfig::new(Coupling::Decoupled, 2, cfg.num_layers);
-    let store = ParamStore::default();
-    let build = |base: &Weights| {
-        let own = Weights::fresh(&store, 9, DType::F32, CPU);
-        One4d::from_weights(&cfg, &adapters, base, &own)
-    };
-    build(&weights(&base))?;
-    for (name, var) in store.vars() {
-        if name.contains("lora_B") || name.contains("links") {
-            var.set(&randn(var.dims()))?;
-        }
-    }
-    let latents = || randn(&[1, cfg.out_dim, 2, 4, 6]);
-    let (rgb, xyz) = (latents(), latents());
-    let inputs = DenoiserInputs {
-        text: randn(&[2, 5, cfg.text_dim]),
-        mask: Tensor::ones((1, 4, 2, 4, 6), DType::F32, CPU)?,
-        condition: latents(),
-        image: Some(randn(&[2, 7, 20])),
-        xyz: None,
-    };
-    let say = |model: &One4d| -> Result<[Tensor; 2]> {
-        let said = model.velocities(&rgb, &xyz, 0.6, &inputs)?;
-        Ok([said.rgb, said.xyz])
-    };
+    let branches = Branches::new(&base)?;
     let files: [(&PathBuf, f64); 2] = [(&a, 0.5), (&b, 1.0)];
     let loras = stack(&files, &weights(&base))?;
-    let plain = say(&build(&weights(&base))?)?;
-    let merged = say(&build(
-        &loras.applied(&weights(&base), LoraPlacement::Merged),
-    )?)?;
-    let mut beside = build(&loras.applied(&weights(&base), LoraPlacement::Beside))?;
+    let base = weights(&base);
+    let say = |place: &Weights| branches.ask(&branches.build(place)?);
+    let plain = say(&base)?;
+    let merged = say(&loras.applied(&base, LoraPlacement::Merged))?;
+    let mut beside = branches.build(&loras.applied(&base, LoraPlacement::Beside))?;
     beside.put_beside(&loras)?;
-    let beside = say(&beside)?;
+    let beside = branches.ask(&beside)?;
     for branch in 0..2 {
         let error = relative(&beside[branch], &merged[branch])?;
         assert!(error < 1e-5, "branch {branch}: {error}");

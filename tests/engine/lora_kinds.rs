@@ -9,13 +9,14 @@ use candle_core::{DType, Tensor};
 use one4d_engine::Result;
 use one4d_engine::inspect;
 use one4d_engine::job::JobCtx;
-use one4d_engine::models::one4d::{AdapterConfig, Coupling, One4d};
+use one4d_engine::models::one4d::One4d;
 use one4d_engine::models::wan::{LoraPlacement, LoraStack, WanDit};
-use one4d_engine::models::{Denoiser as _, DenoiserInputs};
-use one4d_engine::nn::{ParamStore, WeightForm, Weights};
+use one4d_engine::nn::{WeightForm, Weights};
 use one4d_tests::draw;
 
-use super::lora::{CPU, Question, Tensors, base, config, relative, save, stack, values, weights};
+use super::lora::{
+    Branches, CPU, Question, Tensors, base, config, relative, save, stack, values, weights,
+};
 
 const MODULES: [&str; 4] = [
     "blocks.0.self_attn.q",
@@ -147,42 +148,18 @@ fn the_order_of_files_of_all_kinds_does_not_matter() -> Result<()> {
 #[test]
 fn beside_coarse_and_streamed_layers_and_branches_they_are_as_merged() -> Result<()> {
     let base = base()?;
-    let cfg = config();
     let folder = tempfile::tempdir().unwrap();
     let base_file = save(&folder, "base.safetensors", base.clone());
-    let adapters = AdapterConfig::new(Coupling::Decoupled, 2, cfg.num_layers);
-    let store = ParamStore::default();
-    let build = |base: &Weights| {
-        let own = Weights::fresh(&store, 9, DType::F32, CPU);
-        One4d::from_weights(&cfg, &adapters, base, &own)
-    };
-    build(&weights(&base))?;
-    for (name, var) in store.vars() {
-        if name.contains("lora_B") || name.contains("links") {
-            var.set(&randn(var.dims()))?;
-        }
-    }
-    let latents = || draw::normal(0.3, &[1, cfg.out_dim, 2, 4, 6]);
-    let (rgb, xyz) = (latents(), latents());
-    let inputs = DenoiserInputs {
-        text: randn(&[2, 5, cfg.text_dim]),
-        mask: Tensor::ones((1, 4, 2, 4, 6), DType::F32, CPU)?,
-        condition: latents(),
-        image: Some(randn(&[2, 7, 20])),
-        xyz: None,
-    };
-    let say = |model: &One4d| -> Result<Tensor> {
-        let said = model.velocities(&rgb, &xyz, 0.6, &inputs)?;
-        Ok(Tensor::cat(&[said.rgb, said.xyz], 0)?)
-    };
-    let plain = say(&build(&weights(&base))?)?;
+    let branches = Branches::new(&base)?;
+    let say = |model: &One4d| -> Result<Tensor> { Ok(Tensor::cat(&branches.ask(model)?, 0)?) };
+    let plain = say(&branches.build(&weights(&base))?)?;
     let others = save(&folder, "lora.safetensors", file("dora", &base)?);
     for kind in KINDS {
         let path = save(&folder, "file.safetensors", file(kind, &base)?);
         let files = [(&path, 0.6), (&others, 0.3)];
         let place = Weights::from_files(&[&base_file], DType::F32, CPU)?;
         let loras = stack(&files, &place)?;
-        let merged = say(&build(&loras.applied(&place, LoraPlacement::Merged))?)?;
+        let merged = say(&branches.build(&loras.applied(&place, LoraPlacement::Merged))?)?;
         let effect = relative(&plain, &merged)?;
         for (form, streamed, bound) in [
             (WeightForm::Plain, false, 1e-5),
@@ -194,7 +171,7 @@ fn beside_coarse_and_streamed_layers_and_branches_they_are_as_merged() -> Result
             if streamed {
                 place = place.streamed();
             }
-            let mut model = build(&place)?;
+            let mut model = branches.build(&place)?;
             model.put_beside(&loras)?;
             let error = relative(&say(&model)?, &merged)?;
             let what = format!("{kind}, {form:?}, streamed {streamed}");

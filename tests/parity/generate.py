@@ -620,6 +620,7 @@ CASES = {
     "vae_original": lambda f, g: vae(f, g, frames=5, size=(8, 16), original=True),
     "umt5_original": lambda f, g: umt5(f, g, original=True, num_layers=1),
     "clip_original": lambda f, g: clip(f, g, original=True, num_hidden_layers=2),
+    "unipc_one_whole_step": lambda f, g: scheduler(f, g, UNIPC, 1, flow_shift=3.0, lower_order_final=False, **FLOW),
 }
 
 

@@ -346,7 +346,8 @@ impl Kitchen<'_> {
     /// the file itself.
     fn linked(&self, name: &str, file: &Path) -> Result<String> {
         self.ctx.check()?;
-        let converted = pickle::converted(file);
+        let converted = pickle::is_pickle(file).then(|| pickle::converted(file));
+        let converted = converted.flatten();
         let file = converted.as_deref().unwrap_or(file);
         let mut name = name.to_owned();
         if pickle::is_pickle(Path::new(&name)) && !pickle::is_pickle(file) {

@@ -29,6 +29,7 @@ mod stored;
 mod stores;
 mod time_embed;
 mod weight_change;
+mod weight_delta;
 mod weights;
 
 pub use activation::{gelu_erf, gelu_tanh, silu};
@@ -44,5 +45,6 @@ pub use rope::{RopeTable, apply_rope};
 pub use stored::{LinearWeight, StoredMatrix, WeightForm};
 pub use stores::{Init, ParamStore, ShapeStore};
 pub use time_embed::sinusoid;
-pub use weight_change::{LowRank, WeightChange, WeightDelta};
+pub use weight_change::WeightChange;
+pub use weight_delta::{Kronecker, LowRank, WeightDelta};
 pub use weights::{TensorPatch, Weights};

@@ -11,7 +11,7 @@ use super::names::{LoraPart, lora_name};
 use super::product::{Factor, Pair, Parts, Product, Recipe, count, matrix, product_dims, recipe};
 use super::stack::LoraStack;
 use crate::job::JobCtx;
-use crate::nn::{Init, LowRank, WeightChange, WeightDelta, Weights};
+use crate::nn::{Init, Kronecker, LowRank, WeightChange, WeightDelta, Weights};
 use crate::{Error, Result};
 
 /// Problems that a message lists by name.
@@ -210,12 +210,12 @@ impl LoraFile {
             Product::Hadamard([first, second]) => {
                 WeightDelta::Hadamard([self.low_rank(first, factor)?, self.low_rank(second, 1.0)?])
             }
-            Product::Kronecker { left, right } => WeightDelta::Kronecker {
+            Product::Kronecker { left, right } => WeightDelta::Kronecker(Kronecker {
                 left: (whole(left)? * factor)?,
                 right: whole(right)?,
                 rows: None,
                 columns: None,
-            },
+            }),
         })
     }
 
